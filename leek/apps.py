@@ -1,0 +1,16 @@
+"""The Django app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class LeekConfig(AppConfig):
+    """leek, a task queue."""
+
+    name = "leek"
+    verbose_name = _("Task queue")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from leek import checks  # noqa: F401 (Django wants them imported here)

@@ -1,0 +1,50 @@
+"""System checks: settings that cannot work, and databases that will say "database is locked"."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from leek import conf
+from leek.database import sqlite_shortcomings
+from leek.models import queue_database
+
+SQLITE_REMEDY = (
+    'Add "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command":'
+    ' "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"} to DATABASES["%s"].'
+)
+
+
+@register
+def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Report unknown keys of TASKS_QUEUE, and values that cannot be used."""
+    given = getattr(settings, "TASKS_QUEUE", {})
+    if not isinstance(given, dict):
+        remedy = 'Set it like TASKS_QUEUE = {"MAX_RETRIES": 3}, or leave it out.'
+        return [Error(f"TASKS_QUEUE is {given!r}, not a dictionary.", remedy, id="leek.E001")]
+    return [
+        *(
+            Error(f'TASKS_QUEUE has an unknown key, "{key}".', remedy, id="leek.E002")
+            for key, remedy in conf.unknown_keys().items()
+        ),
+        *(Error(wrong.problem, wrong.remedy, id="leek.E003") for wrong in conf.wrong_values()),
+    ]
+
+
+@register
+def check_database(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of an SQLite database that will be "locked" when several processes write to it."""
+    try:
+        alias = queue_database()
+    except conf.InvalidSetting:  # check_settings reports it
+        return []
+    if not (lacking := sqlite_shortcomings(alias)):
+        return []
+    return [
+        Warning(
+            f'The SQLite database "{alias}" lacks {" and ".join(lacking)}: when several processes'
+            ' write to it, some will fail with "database is locked".',
+            SQLITE_REMEDY % alias,
+            id="leek.W001",
+        )
+    ]

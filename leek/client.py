@@ -1,0 +1,183 @@
+"""The pusher's end of the socket: hints, questions and commands to `leek_server`."""
+
+import io
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from django.utils.crypto import salted_hmac
+
+from leek.conf import config
+from leek.exceptions import ProtocolError, ServerUnreachable
+from leek.protocol import LOCALHOST, Reply, answer_to, encode_word, read_reply
+from leek.retry import backoff
+
+ASK_TIMEOUT = 5.0  # seconds for a question to be answered
+REFUSED_PAUSE = 1.0  # seconds without hints after a refusal
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # the same after a time-out, doubling
+ADDRESS_LIFETIME = 60.0  # seconds for which a resolved name is believed
+
+logger = logging.getLogger("leek")
+
+
+class Hinter:
+    """Sends hints, and falls silent for a while where nobody answers.
+
+    A hint may be lost at the cost of some latency, so it never raises, and waits at most
+    HINT_TIMEOUT; then the pushes of this process go without until the pause is over.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._silent_until = 0.0
+        self._time_outs = 0
+        self._failing = False
+
+    def hint(self) -> None:
+        """Tell the server that there is work."""
+        if time.monotonic() < self._silent_until:
+            return
+        if not self._failing:
+            self._try()
+        elif self._lock.acquire(blocking=False):  # one thread is enough to look again
+            try:
+                self._try()
+            finally:
+                self._lock.release()
+
+    def _try(self) -> None:
+        host, port = config.TASKS_HOST, config.TASKS_PORT
+        try:
+            with _connect(host, port, config.HINT_TIMEOUT) as connection:
+                connection.sendall(encode_word("hint"))
+        except OSError as error:
+            self._fail(host, port, error)
+        else:
+            self._time_outs = 0
+            self._failing = False
+
+    def _fail(self, host: str, port: int, error: OSError) -> None:
+        timed_out = isinstance(error, TimeoutError)
+        self._time_outs = self._time_outs + 1 if timed_out else 0
+        pause = backoff(self._time_outs, FIRST_PAUSE, LONGEST_PAUSE) if timed_out else REFUSED_PAUSE
+        self._silent_until = time.monotonic() + pause
+        if not self._failing:
+            self._failing = True
+            logger.warning(
+                "No leek_server is listening at %s:%s (%s). Tasks are stored, and run as soon as"
+                " one is started: manage.py leek_server",
+                host,
+                port,
+                error,
+            )
+
+
+hinter = Hinter()
+
+
+def hint() -> None:
+    """Tell the server that there is work; never raise, never wait for long."""
+    hinter.hint()
+
+
+def ask(question: str, *, host: str | None = None, port: int | None = None) -> Reply:
+    """Return the server's answer to "ping", "waiting" or "handled".
+
+    Raise ServerUnreachable, naming host and port, where there is none.
+    """
+    with _conversation(host, port, ASK_TIMEOUT) as (connection, stream):
+        connection.sendall(encode_word(question))
+        return read_reply(stream)
+
+
+def command(
+    name: str, timeout: float, *, host: str | None = None, port: int | None = None
+) -> Reply:
+    """Have the server do what changes something, and return its answer when it is done.
+
+    "stop-worker" is done when the Worker is off, "stop" when the server is gone. `timeout` is in
+    seconds. Raise ServerUnreachable where there is no server, or no answer in time.
+    """
+    with _conversation(host, port, timeout) as (connection, stream):
+        connection.sendall(encode_word(name))
+        reply = read_reply(stream)
+        if reply.ok is None:  # a challenge
+            answer = answer_to(str(reply.value), name, protocol_secret())
+            connection.sendall(encode_word(answer))
+            reply = read_reply(stream)
+        if name == "stop" and reply.ok:
+            with suppress(ConnectionError):
+                stream.read(1)  # ends with the server's process
+        return reply
+
+
+def protocol_secret(secret_key: str | bytes | None = None) -> bytes:
+    """Return the key that answers challenges, derived from a SECRET_KEY of the site."""
+    return salted_hmac("leek.protocol", "", secret=secret_key, algorithm="sha256").digest()
+
+
+@contextmanager
+def _conversation(
+    host: str | None, port: int | None, timeout: float
+) -> Iterator[tuple[socket.socket, io.BufferedReader]]:
+    host = config.TASKS_HOST if host is None else host
+    port = config.TASKS_PORT if port is None else port
+    try:
+        with _connect(host, port, ASK_TIMEOUT) as connection:
+            connection.settimeout(timeout)
+            with connection.makefile("rb") as stream:
+                yield connection, stream
+    except (OSError, ProtocolError) as error:
+        raise ServerUnreachable(f"No leek_server answers at {host}:{port} ({error}).") from error
+
+
+def _connect(host: str, port: int, timeout: float) -> socket.socket:
+    """Connect to the first address of a host that accepts, within `timeout` seconds in all."""
+    deadline = time.monotonic() + timeout
+    refusals: list[OSError] = []
+    for address in _addresses(host, timeout):
+        try:
+            left = max(deadline - time.monotonic(), 0.001)
+            return socket.create_connection((address, port), left)
+        except OSError as error:
+            refusals.append(error)
+    # A time-out weighs more, because the next try would cost as much.
+    raise max(refusals, key=lambda refusal: isinstance(refusal, TimeoutError))
+
+
+_resolved: dict[str, tuple[float, list[str]]] = {}
+
+
+def _addresses(host: str, timeout: float) -> tuple[str, ...] | list[str]:
+    """Return the addresses of a host; a name server costs at most `timeout` seconds."""
+    if host == "localhost":
+        return LOCALHOST
+    expires, addresses = _resolved.get(host, (0.0, []))
+    if time.monotonic() >= expires:
+        addresses = _resolve(host, timeout)
+        _resolved[host] = (time.monotonic() + ADDRESS_LIFETIME, addresses)
+    return addresses
+
+
+def _resolve(host: str, timeout: float) -> list[str]:
+    """Ask the name server from a thread, because the question cannot be given a time limit."""
+    answers: list[list[str] | OSError] = []
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            answers.append(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
+        except OSError as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=look_up, name="leek-resolver", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not answers:
+        raise TimeoutError(f"the name {host} was not resolved in {timeout} s")
+    if isinstance(answers[0], OSError):
+        raise answers[0]
+    return answers[0]

@@ -1,0 +1,200 @@
+"""The settings: their defaults and one live reader.
+
+A site sets them in one dictionary, ``TASKS_QUEUE = {"MAX_RETRIES": 5}``, or in the environment,
+``LEEK_MAX_RETRIES=5``. The dictionary wins over the environment, the environment over the default.
+Nothing is cached, so Django's ``override_settings`` works.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar, overload
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from environ import Env
+
+T = TypeVar("T")
+_env = Env()
+
+
+class InvalidSetting(ImproperlyConfigured):
+    """A setting has a value that cannot be used: the problem, and the remedy."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """What values a setting takes: in words, as a function, and how the environment spells them."""
+
+    expected: str
+    accept: Callable[[Any], T]
+    cast: type
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _seconds(value: Any) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        raise ValueError(value)
+    return float(seconds)
+
+
+def _more_than_zero(value: Any) -> float:
+    if (seconds := _seconds(value)) <= 0:
+        raise ValueError(value)
+    return seconds
+
+
+def _number(low: int, high: float = float("inf")) -> Callable[[Any], int]:
+    def accept(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(value)
+        return value
+
+    return accept
+
+
+def _names_or_none(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple | set) or not value:
+        raise ValueError(value)
+    return [_text(name) for name in value]
+
+
+def _choice(*choices: str) -> Kind[str]:
+    def accept(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(value)
+        return str(value)
+
+    return Kind("one of " + ", ".join(f'"{choice}"' for choice in choices), accept, str)
+
+
+def _alias_or_none(value: Any) -> str | None:
+    if value is not None and value not in django_settings.DATABASES:
+        raise ValueError(value)
+    return value  # type: ignore[no-any-return]
+
+
+TEXT = Kind("a text", _text, str)
+FLAG = Kind("True or False", _flag, bool)
+PORT = Kind("a port number from 1 to 65535", _number(1, 65535), int)
+COUNT = Kind("a whole number from 1", _number(1), int)
+SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
+PERIOD = Kind("seconds: a number above 0, or a timedelta", _more_than_zero, float)
+NAMES = Kind("a list of names, or None for all", _names_or_none, list)
+ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none, str)
+
+
+class Setting(Generic[T]):
+    """One setting, read anew each time: `config.MAX_RETRIES`."""
+
+    key: str
+
+    def __init__(self, default: Any, kind: Kind[T]) -> None:
+        self.default = default
+        self.kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.key = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Setting[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> "Setting[T] | T":
+        return self if instance is None else self.read()
+
+    def read(self) -> T:
+        """Return the value in force; raise InvalidSetting, naming key, value and remedy."""
+        source, value = self._find()
+        try:
+            return self.kind.accept(value)
+        except (TypeError, ValueError):
+            raise InvalidSetting(
+                f"{source} is {value!r}.",
+                f"Set it to {self.kind.expected} (default: {self.default!r}).",
+            ) from None
+
+    def _find(self) -> tuple[str, Any]:
+        given = getattr(django_settings, "TASKS_QUEUE", {})
+        if self.key in given:
+            return f'TASKS_QUEUE["{self.key}"]', given[self.key]
+        variable = f"LEEK_{self.key}"
+        if variable not in os.environ:
+            return self.key, self.default
+        try:
+            return variable, _env.get_value(variable, cast=self.kind.cast)
+        except (TypeError, ValueError):
+            return variable, os.environ[variable]
+
+
+class Config:
+    """Every setting, by its key."""
+
+    TASKS_HOST = Setting("localhost", TEXT)
+    TASKS_PORT = Setting(8002, PORT)
+    HINT_TIMEOUT = Setting(0.25, PERIOD)
+    DATABASE = Setting(None, ALIAS)
+    SERIALIZER = Setting("auto", _choice("auto", "json", "pickle"))
+    EAGER = Setting(False, FLAG)
+    WORKERS = Setting(1, COUNT)
+    QUEUES = Setting(None, NAMES)
+    MAX_RETRIES = Setting(3, COUNT)
+    RETRY_DELAY = Setting(1, SECONDS)
+    RETRY_DELAY_MAX = Setting(600, SECONDS)
+    MAX_CRASHES = Setting(3, COUNT)
+    PARK_FOR = Setting(86_400, SECONDS)
+    LEASE = Setting(30, PERIOD)
+    POLL_INTERVAL = Setting(1, PERIOD)
+    SHUTDOWN_TIMEOUT = Setting(8, SECONDS)
+
+
+config = Config()
+SETTINGS: dict[str, Setting[Any]] = {
+    key: setting for key, setting in vars(Config).items() if isinstance(setting, Setting)
+}
+DEFAULTS: dict[str, Any] = {key: setting.default for key, setting in SETTINGS.items()}
+
+
+def unknown_keys() -> dict[str, str]:
+    """Return the keys of TASKS_QUEUE that leek does not know, each with the remedy."""
+    given = getattr(django_settings, "TASKS_QUEUE", {})
+    remedies = {}
+    for key in given:
+        if key not in SETTINGS:
+            near = get_close_matches(str(key).upper(), SETTINGS, n=1)
+            remedies[str(key)] = (
+                f'Did you mean "{near[0]}"?' if near else f"Known keys: {', '.join(SETTINGS)}."
+            )
+    return remedies
+
+
+def wrong_values() -> list[InvalidSetting]:
+    """Return an error for each setting whose value cannot be used."""
+    problems = []
+    for setting in SETTINGS.values():
+        try:
+            setting.read()
+        except InvalidSetting as error:
+            problems.append(error)
+    return problems

@@ -1,0 +1,157 @@
+"""The only place that knows that databases differ, and how Django's connections are handled."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    connections,
+    models,
+    reset_queries,
+    transaction,
+)
+from django.db.models import functions
+from django.db.models.sql.compiler import SQLCompiler
+
+# The kinds of error that a database raises for a time: locked, gone away, read-only, deadlock.
+TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
+
+
+class Now(functions.Now):
+    """The database's clock, in the time zone in which Django stores times.
+
+    Django's own Now gives the session's time on MySQL and UTC on SQLite, whatever USE_TZ says.
+    """
+
+    def as_mysql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """Return UTC where Django stores UTC."""
+        template = "UTC_TIMESTAMP(6)" if settings.USE_TZ else "CURRENT_TIMESTAMP(6)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """Return local time where Django stores local time."""
+        zone = "" if settings.USE_TZ else ", 'localtime'"
+        template = f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW'{zone})"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def after(seconds: float) -> models.Expression:
+    """Return the time that it will be in so many seconds, by the database's clock."""
+    return models.ExpressionWrapper(
+        Now() + timedelta(seconds=seconds), output_field=models.DateTimeField()
+    )
+
+
+def claim_rows(
+    candidates: models.QuerySet[Any], limit: int, columns: Sequence[str], **changes: Any
+) -> list[tuple[Any, ...]]:
+    """Change the first `limit` candidates that nobody else is changing; return their columns.
+
+    `changes` must single out the changed rows from all others that the table ever held.
+    """
+    connection = connections[candidates.db]
+    if connection.features.has_select_for_update:
+        return _lock_then_change(candidates, limit, columns, changes)
+    return _change_then_read(candidates, limit, columns, changes)
+
+
+def _lock_then_change(
+    candidates: models.QuerySet[Any], limit: int, columns: Sequence[str], changes: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    skip = connections[candidates.db].features.has_select_for_update_skip_locked
+    with transaction.atomic(using=candidates.db):
+        locked = candidates.select_for_update(skip_locked=skip)[:limit]
+        rows = list(locked.values_list("pk", *columns))
+        if rows:
+            _of_table(candidates).filter(pk__in=[row[0] for row in rows]).update(**changes)
+    return [row[1:] for row in rows]
+
+
+def _change_then_read(
+    candidates: models.QuerySet[Any], limit: int, columns: Sequence[str], changes: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Claim in one statement, under the write lock of the whole database.
+
+    A transaction that reads first would fail at once where another one writes beside it.
+    """
+    table = _of_table(candidates)
+    first = candidates.values("pk")[:limit]
+    if not table.filter(pk__in=first).update(**changes):
+        return []
+    changed = table.filter(**changes).order_by(*candidates.query.order_by)
+    return list(changed.values_list(*columns))
+
+
+def _of_table(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    table: models.QuerySet[Any] = rows.model._default_manager.using(rows.db)
+    return table
+
+
+def on_commit_once(alias: str, action: Callable[[], None]) -> None:
+    """Run `action` when the current transaction commits, once however often this is called.
+
+    Without a transaction it is run at once. A registration that is there already belongs to a
+    savepoint that encloses this one, or to one that can no longer be rolled back.
+    """
+    registered = connections[alias].run_on_commit
+    if not any(entry[1] is action for entry in registered):
+        transaction.on_commit(action, using=alias, robust=True)
+
+
+def refresh_connections() -> None:
+    """Make this thread's connections fit for the next task, as Django does between requests.
+
+    They are not closed for their age: whatever CONN_MAX_AGE says, a connection is kept as long as
+    it works. After an error it is tried, and replaced by the next query where it does not work.
+    """
+    reset_queries()
+    for connection in connections.all(initialized_only=True):
+        connection.close_at = None
+        if connection.in_atomic_block:  # a task left its transaction open
+            connection.close()
+        connection.close_if_unusable_or_obsolete()
+
+
+def distrust_connections() -> None:
+    """Let the next query of this thread try its connection first: it has not been used for long."""
+    for connection in connections.all(initialized_only=True):
+        connection.health_check_enabled = True  # type: ignore[attr-defined]
+        connection.health_check_done = False  # type: ignore[attr-defined]
+
+
+def close_connections() -> None:
+    """Close this thread's connections."""
+    connections.close_all()
+
+
+def sqlite_shortcomings(alias: str) -> list[str]:
+    """Return what an SQLite database lacks to be written by several processes; else nothing.
+
+    The journal mode is a property of the file: it is read off the file's header (byte 18, as
+    https://sqlite.org/fileformat.html has it), not by opening a connection.
+    """
+    connection = connections[alias]
+    if connection.vendor != "sqlite" or connection.is_in_memory_db():  # type: ignore[attr-defined]
+        return []
+    options = connection.settings_dict["OPTIONS"]
+    lacking = []
+    if "wal" not in str(options.get("init_command", "")).lower() and not _is_wal(
+        Path(connection.settings_dict["NAME"])
+    ):
+        lacking.append("WAL")
+    if str(options.get("transaction_mode", "")).upper() not in ("IMMEDIATE", "EXCLUSIVE"):
+        lacking.append("immediate transactions")
+    return lacking
+
+
+def _is_wal(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(19)[18:] == b"\x02"
+    except OSError:
+        return False

@@ -1,0 +1,23 @@
+"""Run a pushed task at once, in the pusher's process: for tests and for debugging.
+
+The task goes through the same serializer, executor and records as in `leek_server`, so that what
+production would refuse is refused here too. It is tried once, and its due time is not waited for.
+"""
+
+from leek import lifecycle
+from leek.conf import config
+from leek.models import QueuedTasks
+from leek.retry import RetryPolicy
+from leek.server.executor import Executor
+
+
+def run(row: QueuedTasks) -> None:
+    """Run a task that was pushed but not claimed, record its outcome and load it into the row."""
+    executor = Executor(
+        policy=RetryPolicy(max_retries=1, delay=0, max_delay=0),
+        serializer_mode=config.SERIALIZER,
+        park_for=0,
+    )
+    claimed = lifecycle.claim_one(row)
+    lifecycle.settle(None, [executor.run(claimed)])
+    row.refresh_from_db()

@@ -1,0 +1,82 @@
+"""The leases of servers: who is alive, by the database's clock."""
+
+import os
+import socket
+import uuid
+from pathlib import Path
+
+from django.db.models import QuerySet
+
+from leek.database import Now, after
+from leek.models import Servers, queue_database
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NETWORK = Path("/proc/self/ns/net")
+
+
+def this_host() -> str:
+    """Return what tells apart the places where a port can be bound.
+
+    That is a network namespace of one start of one machine: containers may share their name and
+    even their machine id. Where the system does not tell, it is the name and hardware address.
+    """
+    try:
+        return f"{_BOOT_ID.read_text().strip()}/{os.readlink(_NETWORK)}"
+    except OSError:
+        return f"{socket.gethostname()}/{uuid.getnode():x}"
+
+
+def register(
+    *, address: str, port: int, workers: int, queues: list[str] | None, seconds: float
+) -> Servers:
+    """Add a server with a lease of so many seconds."""
+    server = Servers(
+        boot=uuid.uuid4(),
+        host=this_host(),
+        hostname=socket.gethostname(),
+        address=address,
+        port=port,
+        pid=os.getpid(),
+        workers=workers,
+        queues=queues,
+        started_at=Now(),
+        expires_at=after(seconds),
+    )
+    server.save(force_insert=True, using=queue_database())
+    return server
+
+
+def renew(server_id: int, seconds: float) -> bool:
+    """Renew a lease; return whether the server still had one."""
+    return bool(_servers().filter(pk=server_id).update(expires_at=after(seconds)))
+
+
+def resign(server_id: int) -> None:
+    """End a lease whose server has given back all tasks."""
+    _servers().filter(pk=server_id).delete()
+
+
+def predecessors(server: Servers) -> list[Servers]:
+    """Return the servers that must be dead because `server` has bound their address and port."""
+    return list(
+        _servers()
+        .filter(host=server.host, address=server.address, port=server.port)
+        .exclude(pk=server.pk)
+    )
+
+
+def expired(server_id: int) -> list[Servers]:
+    """Return the other servers whose lease is over."""
+    return list(_servers().filter(expires_at__lt=Now()).exclude(pk=server_id))
+
+
+def bury(dead: Servers, *, even_if_renewed: bool) -> bool:
+    """End the lease of a dead server; return False if it renewed the lease in the meantime."""
+    rows = _servers().filter(pk=dead.pk)
+    if not even_if_renewed:
+        rows = rows.filter(expires_at__lt=Now())
+    return bool(rows.delete()[0])
+
+
+def _servers() -> QuerySet[Servers]:
+    return Servers.objects.using(queue_database())

@@ -1,0 +1,326 @@
+"""The only place that moves a task between states: one function, one transaction per move.
+
+    push ──► READY ──claim──► RUNNING ──settle──► SUCCESSFUL
+               ▲  ◄──release, rescue──┤ ├────────► FAILED ──retry_failed──► READY
+               └─promote── DEFERRED ◄─┘
+
+Each move of a claimed task is fenced: it changes a row only while this server owns it under this
+claim number. Each transaction begins with a write, because one that begins with a read cannot
+become a writer on SQLite while another one writes.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
+
+from leek.database import Now, after, claim_rows
+from leek.exceptions import WorkerLost
+from leek.models import (
+    FailedTasks,
+    QueuedTasks,
+    QueuedTasksQuerySet,
+    Servers,
+    State,
+    SuccessTasks,
+    queue_database,
+)
+from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
+
+PUSH_BATCH = 1000
+_COLUMNS = Claimed._fields[:-1]  # all but the number of the claim itself
+
+
+class Superseded(Exception):
+    """Some rows are no longer this server's under this claim."""
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """What there is to do: work now, seconds until the next deferred task, others' dead servers."""
+
+    ready: bool
+    next_due: float | None
+    dead_servers: bool
+    registered: bool = True
+
+
+# Push
+
+
+def push(row: QueuedTasks) -> QueuedTasks:
+    """Store a new task, in the caller's transaction if there is one."""
+    row.save(force_insert=True, using=queue_database())
+    return row
+
+
+def push_many(rows: Sequence[QueuedTasks]) -> list[QueuedTasks]:
+    """Store new tasks in their order, all or none."""
+    alias = queue_database()
+    if connections[alias].features.can_return_rows_from_bulk_insert:
+        return QueuedTasks.objects.using(alias).bulk_create(rows, batch_size=PUSH_BATCH)
+    with transaction.atomic(using=alias):
+        return [push(row) for row in rows]
+
+
+# Claim
+
+
+def look(server_id: int, queues: list[str] | None) -> Agenda:
+    """Tell what there is to do, in one statement that locks nothing."""
+    tasks = _tasks().of_queues(queues)
+    found = (
+        Servers.objects.using(queue_database())
+        .filter(pk=server_id)
+        .values_list(
+            Exists(tasks.ready()),
+            Subquery(tasks.deferred().values("run_after")[:1]),
+            Exists(Servers.objects.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
+            Now(),
+        )
+        .first()
+    )
+    if found is None:
+        return Agenda(ready=False, next_due=None, dead_servers=False, registered=False)
+    ready, due_at, dead_servers, now = found
+    next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
+    return Agenda(bool(ready), next_due, bool(dead_servers))
+
+
+def promote(queues: list[str] | None, limit: int) -> int:
+    """Make up to `limit` deferred tasks ready whose time has come; return how many."""
+    due = list(_tasks().of_queues(queues).due().values_list("pk", flat=True)[:limit])
+    return _tasks().filter(pk__in=due, state=State.DEFERRED).update(state=State.READY)
+
+
+def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> list[Claimed]:
+    """Take up to `limit` ready tasks for a server, the most urgent first.
+
+    `number` is one that the server has never used before.
+    """
+    rows = claim_rows(
+        _tasks().of_queues(queues).ready(),
+        limit,
+        _COLUMNS,
+        state=State.RUNNING,
+        owner_id=server_id,
+        claim=number,
+    )
+    return [Claimed._make((*row, number)) for row in rows]
+
+
+def claim_one(row: QueuedTasks) -> Claimed:
+    """Take one unclaimed task for the caller's own process, which has no lease."""
+    number = row.claim + 1
+    _tasks().filter(pk=row.pk, state__in=(State.READY, State.DEFERRED)).update(
+        state=State.RUNNING, claim=number
+    )
+    columns = _claimed(None, number).values_list(*_COLUMNS).get(pk=row.pk)
+    return Claimed._make((*columns, number))
+
+
+# Settle
+
+
+def settle(server_id: int | None, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Record outcomes in one transaction; return those that were refused.
+
+    An outcome is refused if its task is no longer this server's under the outcome's claim. Then
+    all are recorded one by one, so that one loser costs the others nothing.
+    """
+    try:
+        _settle_together(server_id, outcomes)
+    except Superseded:
+        if len(outcomes) == 1:
+            return [] if _was_settled(server_id, outcomes[0]) else list(outcomes)
+        return [refused for outcome in outcomes for refused in settle(server_id, [outcome])]
+    return []
+
+
+def _settle_together(server_id: int | None, outcomes: Sequence[Outcome]) -> None:
+    with transaction.atomic(using=queue_database()):
+        _succeed(server_id, [outcome for outcome in outcomes if isinstance(outcome, Success)])
+        _fail(server_id, [outcome for outcome in outcomes if isinstance(outcome, Failure)])
+        for outcome in outcomes:
+            if isinstance(outcome, Retry):
+                _retry_later(server_id, outcome)
+
+
+def _succeed(server_id: int | None, outcomes: Sequence[Success]) -> None:
+    _move(server_id, outcomes, state=State.SUCCESSFUL, tries=F("tries") + 1, unique_key=None)
+    SuccessTasks.objects.using(queue_database()).bulk_create(
+        SuccessTasks(
+            task_id=outcome.claimed.id,
+            result=outcome.result,
+            started_at=outcome.started_at,
+            finished_at=outcome.finished_at,
+        )
+        for outcome in outcomes
+    )
+
+
+def _fail(server_id: int | None, outcomes: Sequence[Failure]) -> None:
+    _move(server_id, outcomes, state=State.FAILED, tries=F("tries") + 1)
+    _record_failures(
+        [
+            (outcome.claimed.id, outcome.error, outcome.started_at, outcome.finished_at)
+            for outcome in outcomes
+        ]
+    )
+
+
+def _record_failures(failed: Sequence[tuple[int, ErrorReport, datetime, datetime]]) -> None:
+    """Write the outcome of tasks that are failed already, and free their unique keys."""
+    rows = _tasks().filter(pk__in=[failure[0] for failure in failed])
+    keys = dict(rows.exclude(unique_key=None).values_list("pk", "unique_key")) if failed else {}
+    FailedTasks.objects.using(queue_database()).bulk_create(
+        FailedTasks(
+            task_id=task_id,
+            exception_type=error.type[:255],
+            exception_message=error.message,
+            traceback=error.traceback,
+            unique_key=keys.get(task_id),
+            started_at=started_at,
+            finished_at=finished_at,
+        )
+        for task_id, error, started_at, finished_at in failed
+    )
+    if keys:
+        rows.update(unique_key=None)
+
+
+def _retry_later(server_id: int | None, outcome: Retry) -> None:
+    _move(
+        server_id,
+        [outcome],
+        state=State.DEFERRED,
+        owner=None,
+        run_after=after(outcome.delay),
+        tries=F("tries") + outcome.spends_try,
+    )
+
+
+def _move(server_id: int | None, outcomes: Sequence[Outcome], **changes: Any) -> None:
+    """Change the tasks of these outcomes, or raise Superseded where one is no longer ours."""
+    for number, ids in _by_claim(outcome.claimed for outcome in outcomes).items():
+        if _claimed(server_id, number).filter(pk__in=ids).update(**changes) != len(ids):
+            raise Superseded
+
+
+def _was_settled(server_id: int | None, outcome: Outcome) -> bool:
+    """Tell whether this very outcome is stored already: only the answer to its commit got lost."""
+    finished = {Success: State.SUCCESSFUL, Failure: State.FAILED}.get(type(outcome))
+    return (
+        finished is not None
+        and _tasks()
+        .filter(pk=outcome.claimed.id, owner=server_id, claim=outcome.claimed.claim, state=finished)
+        .exists()
+    )
+
+
+# Give back
+
+
+def release(server_id: int, claimed: Iterable[Claimed]) -> int:
+    """Give claimed tasks back, at no cost to them; return how many were still this server's."""
+    return sum(
+        _claimed(server_id, number).filter(pk__in=ids).update(state=State.READY, owner=None)
+        for number, ids in _by_claim(claimed).items()
+    )
+
+
+def release_claim(server_id: int, number: int) -> int:
+    """Give back all that one claim took, after its answer got lost; return how many tasks."""
+    return _claimed(server_id, number).update(state=State.READY, owner=None)
+
+
+def release_all(server_id: int) -> int:
+    """Give back all that a server has claimed; return how many tasks."""
+    return _tasks().running().filter(owner=server_id).update(state=State.READY, owner=None)
+
+
+def abandoned(server_id: int) -> list[int]:
+    """Return the ids of the servers that claimed tasks and are dead, or were never seen."""
+    alive = Servers.objects.filter(Q(pk=OuterRef("owner")), Q(expires_at__gte=Now()))
+    running = _tasks().running().exclude(owner=None).exclude(owner=server_id)
+    return list(running.exclude(Exists(alive)).values_list("owner", flat=True).distinct())
+
+
+def rescue(dead_server_id: int, was_running: Collection[int], max_crashes: int) -> int:
+    """Give the tasks of a dead server back to the queue; return how many.
+
+    Those that it was running crashed with it: at the `max_crashes`th crash a task fails as
+    WorkerLost.
+    """
+    with transaction.atomic(using=queue_database()):
+        owned = _tasks().running().filter(owner=dead_server_id)
+        crashed = owned.filter(pk__in=was_running)
+        lost = crashed.filter(crashes__gte=max_crashes - 1)
+        rescued = crashed.filter(crashes__lt=max_crashes - 1).update(
+            state=State.READY, owner=None, crashes=F("crashes") + 1
+        )
+        rescued += owned.exclude(pk__in=was_running).update(state=State.READY, owner=None)
+        _lose(lost)
+    return rescued
+
+
+def _lose(lost: QuerySet[QueuedTasks]) -> None:
+    now = timezone.now()
+    failed = []
+    for task_id, crashes in list(lost.values_list("pk", "crashes")):
+        message = f"the process running it died, for the {crashes + 1}. time"
+        error = ErrorReport(f"{WorkerLost.__module__}.{WorkerLost.__qualname__}", message)
+        failed.append((task_id, error, now, now))
+    lost.update(state=State.FAILED, owner=None, crashes=F("crashes") + 1)
+    _record_failures(failed)
+
+
+# Finished tasks
+
+
+def retry_failed(ids: Sequence[int]) -> int:
+    """Push failed tasks back, with clean counters and without their error; return how many."""
+    alias = queue_database()
+    with transaction.atomic(using=alias):
+        pushed = (
+            _tasks()
+            .filter(pk__in=ids, state=State.FAILED)
+            .update(state=State.READY, tries=0, crashes=0, owner=None, run_after=Now())
+        )
+        FailedTasks.objects.using(alias).filter(pk__in=ids, task__state=State.READY).delete()
+    return pushed
+
+
+def purge(ids: Sequence[int]) -> int:
+    """Delete finished tasks with their outcome; return how many."""
+    alias = queue_database()
+    finished = _tasks().filter(pk__in=ids, state__in=(State.SUCCESSFUL, State.FAILED))
+    with transaction.atomic(using=alias):
+        deleted = finished._raw_delete(alias)
+        gone = ~Exists(_tasks().filter(pk=OuterRef("pk")))
+        for outcomes in (SuccessTasks, FailedTasks):
+            outcomes._default_manager.using(alias).filter(gone, pk__in=ids)._raw_delete(alias)
+    return deleted
+
+
+# Sets of rows
+
+
+def _tasks() -> QueuedTasksQuerySet:
+    return QueuedTasks.objects.using(queue_database())
+
+
+def _claimed(server_id: int | None, number: int) -> QueuedTasksQuerySet:
+    return _tasks().running().filter(owner=server_id, claim=number)
+
+
+def _by_claim(claimed: Iterable[Claimed]) -> dict[int, list[int]]:
+    ids = defaultdict(list)
+    for task in claimed:
+        ids[task.claim].append(task.id)
+    return ids

@@ -1,0 +1,48 @@
+"""manage.py leek_push"""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leek.api import using
+from leek.exceptions import CallableNotFound, InvalidTask
+from leek.task import find
+
+
+class Command(BaseCommand):
+    """Push a task from a shell or a crontab."""
+
+    help = "Pushes a task: leek_push shop.tasks.remind --args '[42]' --kwargs '{\"urgent\": true}'"
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the callable, its arguments and where it is to run."""
+        parser.add_argument("callable", help="dotted path of the callable")
+        # Django takes an option named "args" for the positional arguments of handle().
+        parser.add_argument("--args", dest="task_args", default="[]", help="a JSON list")
+        parser.add_argument("--kwargs", dest="task_kwargs", default="{}", help="a JSON object")
+        parser.add_argument("--queue", default="default")
+        parser.add_argument("--priority", type=int, default=0, help="from -100 to 100")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Push the task, and print its id."""
+        task_args = parsed("--args", options["task_args"], list)
+        task_kwargs = parsed("--kwargs", options["task_kwargs"], dict)
+        try:
+            chosen = using(queue=options["queue"], priority=options["priority"])
+            row = chosen.push(find(options["callable"]), *task_args, **task_kwargs)
+        except (CallableNotFound, InvalidTask) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Pushed task {row.pk}.")
+
+
+def parsed(option: str, text: str, kind: type) -> Any:
+    """Return the JSON value of an option; raise CommandError where it is not of this kind."""
+    wanted = "list" if kind is list else "object"
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{option} is {text!r}, not a JSON {wanted}: {error}") from error
+    if not isinstance(value, kind):
+        raise CommandError(f"{option} is {text!r}, not a JSON {wanted}.")
+    return value

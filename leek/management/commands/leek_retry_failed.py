@@ -1,0 +1,59 @@
+"""manage.py leek_retry_failed"""
+
+import argparse
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from leek import client, upkeep
+from leek.management.progress import Progress
+
+
+def moment(text: str) -> datetime:
+    """Parse a date or a date with time, in the site's time zone if it names none."""
+    try:
+        found = parse_datetime(text)
+        if found is None and (day := parse_date(text)):
+            found = datetime(day.year, day.month, day.day)  # noqa: DTZ001 (made aware below)
+    except ValueError:
+        found = None
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a time such as 2026-11-24 or 2026-11-24T10:30"
+        )
+    return timezone.make_aware(found) if timezone.is_naive(found) else found
+
+
+class Command(BaseCommand):
+    """Push failed tasks back: all of them, or those that are chosen."""
+
+    help = "Pushes failed tasks back, with clean counters; all of them, or those that are chosen."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add which tasks are meant."""
+        parser.add_argument("ids", nargs="*", type=int, metavar="id", help="ids of tasks")
+        parser.add_argument("--task", help="dotted path of the callable")
+        parser.add_argument("--queue")
+        parser.add_argument("--exception", help="class of the exception, such as SMTPException")
+        parser.add_argument("--since", type=moment, metavar="TIME", help="failed since then")
+        parser.add_argument("--dry-run", action="store_true", help="only count them")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Push the tasks back in batches, and print how many."""
+        chosen = upkeep.FailedFilter(
+            ids=tuple(options["ids"]),
+            name=options["task"],
+            queue=options["queue"],
+            exception=options["exception"],
+            since=options["since"],
+        ).rows()
+        if options["dry_run"]:
+            self.stdout.write(f"Would push back {chosen.count()} tasks.")
+            return
+        progress = Progress(self.stderr, chosen.count)
+        pushed = sum(progress.track(upkeep.retry(chosen)))
+        client.hint()
+        self.stdout.write(f"Pushed back {pushed} tasks.")

@@ -1,0 +1,118 @@
+"""manage.py leek_server"""
+
+import argparse
+import logging
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leek.conf import config
+from leek.retry import RetryPolicy
+from leek.server.listener import PortInUse
+from leek.server.pool import PoolOptions
+from leek.server.supervisor import ServerOptions, Supervisor
+
+LEVELS = {0: logging.WARNING, 1: logging.INFO}
+
+
+def at_least_one(text: str) -> int:
+    """Parse a whole number from 1."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Parse a number of seconds from 0."""
+    if not (number := float(text)) >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0")
+    return number
+
+
+class Command(BaseCommand):
+    """Run pushed tasks until stopped: by a signal, by leek_stop, or by an option."""
+
+    help = "Runs pushed tasks. SIGTERM, SIGINT and leek_stop stop it gracefully."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options; what is left out is taken from the settings."""
+        parser.add_argument("--host", help="address to listen at (TASKS_HOST)")
+        parser.add_argument("--port", type=int, help="port to listen at (TASKS_PORT); 0: any")
+        parser.add_argument("--workers", type=at_least_one, help="tasks run at a time (WORKERS)")
+        parser.add_argument(
+            "--queues",
+            type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+            help="names of the queues to serve, with commas (QUEUES)",
+        )
+        parser.add_argument("--drain", action="store_true", help="stop when nothing is due")
+        parser.add_argument(
+            "--idle-timeout", type=seconds, metavar="S", help="stop after S seconds without work"
+        )
+        parser.add_argument(
+            "--max-tasks", type=at_least_one, metavar="N", help="stop after N attempts"
+        )
+        parser.add_argument(
+            "--shutdown-timeout",
+            type=seconds,
+            metavar="S",
+            help="seconds that running tasks get at a stop (SHUTDOWN_TIMEOUT)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the server, and say when it is ready."""
+        log_to_stderr(options["verbosity"])
+        try:
+            supervisor = Supervisor(server_options(options), pool_options(options))
+        except (PortInUse, OSError) as error:
+            raise CommandError(
+                f"leek_server cannot listen: {error}. Stop what listens there, or choose another"
+                " --port.",
+                returncode=2,
+            ) from error
+        supervisor.run(self.say_ready)
+
+    def say_ready(self, host: str, port: int) -> None:
+        """Print the line that says that hints are accepted and tasks are run."""
+        self.stdout.write(f"leek_server is ready at {host}:{port}")
+        self.stdout.flush()
+
+
+def chosen(flag: Any, setting: Any) -> Any:
+    """Return a flag's value, or the setting's where the flag was left out."""
+    return setting if flag is None else flag
+
+
+def server_options(options: dict[str, Any]) -> ServerOptions:
+    """Return the values for the server, from flags and settings."""
+    return ServerOptions(
+        host=chosen(options["host"], config.TASKS_HOST),
+        port=chosen(options["port"], config.TASKS_PORT),
+        lease=config.LEASE,
+        shutdown_timeout=chosen(options["shutdown_timeout"], config.SHUTDOWN_TIMEOUT),
+        drain=options["drain"],
+        idle_timeout=options["idle_timeout"],
+    )
+
+
+def pool_options(options: dict[str, Any]) -> PoolOptions:
+    """Return the values for the Worker, from flags and settings."""
+    return PoolOptions(
+        workers=chosen(options["workers"], config.WORKERS),
+        queues=chosen(options["queues"], config.QUEUES),
+        policy=RetryPolicy(config.MAX_RETRIES, config.RETRY_DELAY, config.RETRY_DELAY_MAX),
+        max_crashes=config.MAX_CRASHES,
+        serializer_mode=config.SERIALIZER,
+        park_for=config.PARK_FOR,
+        poll_interval=config.POLL_INTERVAL,
+        max_tasks=options["max_tasks"],
+    )
+
+
+def log_to_stderr(verbosity: int) -> None:
+    """Log to stderr, unless the site's LOGGING already says what becomes of leek's log."""
+    logger = logging.getLogger("leek")
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(LEVELS.get(verbosity, logging.DEBUG))

@@ -1,0 +1,32 @@
+"""A progress bar for long work: on a terminal only."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+
+from django.core.management.base import OutputWrapper
+
+
+class Progress:
+    """Draws how much of `count()` is done, in place; nothing at all in a pipe."""
+
+    def __init__(self, stream: OutputWrapper, count: Callable[[], int]) -> None:
+        self._stream = stream
+        self._total = count() if stream.isatty() else None
+
+    def track(self, steps: Iterable[int]) -> Iterator[int]:
+        """Pass on the steps, each a number of things done."""
+        done = 0
+        for step in steps:
+            done += step
+            if self._total:
+                self._draw(done, self._total)
+            yield step
+        if self._total:
+            self._stream.write("")
+
+    def _draw(self, done: int, total: int) -> None:
+        width = max(shutil.get_terminal_size().columns - 30, 10)
+        filled = min(width * done // total, width)
+        bar = "#" * filled + "." * (width - filled)
+        self._stream.write(f"\r[{bar}] {done}/{total}", ending="")
+        self._stream.flush()

@@ -1,0 +1,258 @@
+"""The tables, their indexes, and the sets of rows that have a name."""
+
+import time
+from typing import Any
+
+from django.db import models, router
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.ddl_references import Statement
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from leek import serializer
+from leek.conf import config
+from leek.database import Now
+from leek.exceptions import TaskFailed, TaskNotFinished
+
+FIRST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between two looks of QueuedTasks.wait()
+
+
+def queue_database() -> str:
+    """Return the alias of the database that holds the queue."""
+    return config.DATABASE or router.db_for_write(QueuedTasks)
+
+
+class State(models.IntegerChoices):
+    """Where a task is in its life. Only `leek.lifecycle` changes it."""
+
+    READY = 0, _("ready")
+    DEFERRED = 1, _("deferred")
+    RUNNING = 2, _("running")
+    SUCCESSFUL = 3, _("successful")
+    FAILED = 4, _("failed")
+
+
+class Status(models.TextChoices):
+    """A task's state in the words of Django's tasks."""
+
+    READY = "READY", _("Ready")
+    RUNNING = "RUNNING", _("Running")
+    SUCCESSFUL = "SUCCESSFUL", _("Successful")
+    FAILED = "FAILED", _("Failed")
+
+
+class StateIndex(models.Index):
+    """An index for the rows of one state, led by the column `state`.
+
+    Where the database has partial indexes it holds these rows only and leaves that column out, so
+    that finished rows cost nothing.
+    """
+
+    def __init__(self, *, state: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.state = int(state)
+
+    def create_sql(
+        self,
+        model: type[models.Model],
+        schema_editor: BaseDatabaseSchemaEditor,
+        using: str = "",
+        **kwargs: Any,
+    ) -> Statement:
+        """Return the statement that creates the index on this database."""
+        if not schema_editor.connection.features.supports_partial_indexes:
+            return super().create_sql(model, schema_editor, using, **kwargs)
+        partial = models.Index(
+            fields=self.fields[1:], name=self.name, condition=Q(state=self.state)
+        )
+        return partial.create_sql(model, schema_editor, using, **kwargs)
+
+    def deconstruct(self) -> Any:
+        """Return what a migration needs to build the index again."""
+        path, args, kwargs = super().deconstruct()
+        return path, args, {**kwargs, "state": self.state}
+
+
+class Servers(models.Model):
+    """A running `leek_server` and its lease, which lives until `expires_at`.
+
+    `host` tells machines (and containers) apart, `boot` one start from the next.
+    """
+
+    boot = models.UUIDField(_("boot"), unique=True)
+    host = models.CharField(_("host"), max_length=255)
+    hostname = models.CharField(_("host name"), max_length=255)
+    address = models.CharField(_("address"), max_length=255)
+    port = models.PositiveIntegerField(_("port"))
+    pid = models.PositiveIntegerField(_("process id"))
+    workers = models.PositiveIntegerField(_("workers"))
+    queues = models.JSONField(_("queues"), null=True)
+    started_at = models.DateTimeField(_("started at"))
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        verbose_name = _("server")
+        verbose_name_plural = _("servers")
+
+    def __str__(self) -> str:
+        return f"{self.hostname} {self.address}:{self.port} (process {self.pid})"
+
+
+class QueuedTasksQuerySet(models.QuerySet["QueuedTasks"]):
+    """The sets of tasks that have a name."""
+
+    def of_queues(self, queues: list[str] | None) -> "QueuedTasksQuerySet":
+        """Keep the tasks of these queues; None keeps all."""
+        return self if queues is None else self.filter(queue__in=queues)
+
+    def ready(self) -> "QueuedTasksQuerySet":
+        """Keep the tasks that could be claimed, the next one first."""
+        return self.filter(state=State.READY).order_by("-priority", "id")
+
+    def deferred(self) -> "QueuedTasksQuerySet":
+        """Keep the tasks that wait for their time, the next one first."""
+        return self.filter(state=State.DEFERRED).order_by("run_after")
+
+    def due(self) -> "QueuedTasksQuerySet":
+        """Keep the deferred tasks whose time has come, by the database's clock."""
+        return self.deferred().filter(run_after__lte=Now())
+
+    def running(self) -> "QueuedTasksQuerySet":
+        """Keep the tasks that a server has claimed."""
+        return self.filter(state=State.RUNNING)
+
+
+class QueuedTasks(models.Model):
+    """Every pushed task, until it is purged."""
+
+    name = models.CharField(_("name"), max_length=255)
+    payload = models.TextField(_("payload"))
+    queue = models.CharField(_("queue"), max_length=100, default="default")
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    state = models.PositiveSmallIntegerField(_("state"), choices=State.choices, default=State.READY)
+    run_after = models.DateTimeField(_("run after"))
+    tries = models.PositiveIntegerField(_("tries"), default=0)
+    crashes = models.PositiveIntegerField(_("crashes"), default=0)
+    claim = models.BigIntegerField(_("claim"), default=0)
+    owner = models.ForeignKey(
+        Servers,
+        verbose_name=_("owner"),
+        null=True,
+        on_delete=models.DO_NOTHING,
+        # A constraint would cost a lock on the server's row for each claimed task.
+        db_constraint=False,
+        db_index=False,
+    )
+    unique_key = models.CharField(_("unique key"), max_length=255, null=True, unique=True)  # noqa: DJ001
+    pushed_at = models.DateTimeField(_("pushed at"))
+
+    objects = QueuedTasksQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        indexes = [
+            StateIndex(name="leek_ready", fields=["state", "-priority", "id"], state=State.READY),
+            StateIndex(name="leek_deferred", fields=["state", "run_after"], state=State.DEFERRED),
+            StateIndex(name="leek_running", fields=["state", "owner"], state=State.RUNNING),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.name}"
+
+    @property
+    def status(self) -> Status:
+        """Where the task was when this row was loaded."""
+        state = State(self.state)
+        return Status.READY if state == State.DEFERRED else Status[state.name]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the task had succeeded or failed when this row was loaded."""
+        return self.state in (State.SUCCESSFUL, State.FAILED)
+
+    @property
+    def result(self) -> Any:
+        """What the task returned.
+
+        Raise TaskNotFinished, TaskFailed with the original error, or ResultNotStored.
+        """
+        if error := self.exception:
+            raise error
+        if not self.is_finished:
+            raise TaskNotFinished(f"task {self.pk} ({self.name}) is {self.status.label.lower()}")
+        return serializer.load_value(self.success.result, config.SERIALIZER)
+
+    @property
+    def exception(self) -> TaskFailed | None:
+        """The error of a failed task, with `type`, `message` and `traceback`; else None."""
+        if self.state != State.FAILED:
+            return None
+        failure = self.failure
+        return TaskFailed(failure.exception_type, failure.exception_message, failure.traceback)
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Wait until the task is finished, and return its `result`.
+
+        `timeout` is in seconds, None for no limit; raise TimeoutError when it is over. Inside the
+        transaction that pushed the task it cannot finish.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = FIRST_WAIT
+        while not self.is_finished:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"task {self.pk} ({self.name}) was not finished in {timeout} s")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_WAIT)
+            self.refresh_from_db(fields=["state", "tries", "crashes"])
+        return self.result
+
+
+class SuccessTasks(models.Model):
+    """The outcome of a task that succeeded."""
+
+    task = models.OneToOneField(
+        QueuedTasks,
+        verbose_name=_("task"),
+        primary_key=True,
+        on_delete=models.CASCADE,
+        related_name="success",
+        # Both rows are written in one transaction, by leek.lifecycle only.
+        db_constraint=False,
+    )
+    result = models.TextField(_("result"), null=True)  # noqa: DJ001 (None is stored as NULL)
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"))
+
+    class Meta:
+        verbose_name = _("successful task")
+        verbose_name_plural = _("successful tasks")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class FailedTasks(models.Model):
+    """The outcome of a task that failed for good: its last error."""
+
+    task = models.OneToOneField(
+        QueuedTasks,
+        verbose_name=_("task"),
+        primary_key=True,
+        on_delete=models.CASCADE,
+        related_name="failure",
+        db_constraint=False,
+    )
+    exception_type = models.CharField(_("exception type"), max_length=255)
+    exception_message = models.TextField(_("exception message"))
+    traceback = models.TextField(_("traceback"))
+    unique_key = models.CharField(_("unique key"), max_length=255, null=True)  # noqa: DJ001
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"))
+
+    class Meta:
+        verbose_name = _("failed task")
+        verbose_name_plural = _("failed tasks")
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.exception_type}"

@@ -1,0 +1,103 @@
+"""The wire format: one line each way over TCP, in one home for both ends.
+
+A hint wants no reply, a question gets one::
+
+    client: leek/1 hint
+    client: leek/1 ping
+    server: leek/1 [true, "I'm OK"]
+
+A command that changes something is challenged, and the answer proves that the client knows the
+site's secret without showing it::
+
+    client: leek/1 stop
+    server: leek/1 [null, "<nonce>"]
+    client: leek/1 <HMAC-SHA256 of command and nonce, in hex>
+    server: leek/1 [true, "Worker Off"]
+
+A line is ASCII, ends in a line feed and is at most `MAX_LINE` bytes long. Nothing on the wire is
+ever run or unpickled.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from typing import BinaryIO, NamedTuple
+
+from leek.exceptions import ProtocolError
+
+VERSION = b"leek/1"
+MAX_LINE = 512
+MAX_TEXT = 40  # characters; each may need twelve bytes in JSON
+LOCALHOST = ("127.0.0.1", "::1")
+
+_WORD = re.compile(rb"[0-9a-z-]{1,128}")
+
+
+class Reply(NamedTuple):
+    """What a server answers: whether all is well, and a value (`ok` None: a challenge)."""
+
+    ok: bool | None
+    value: str | int
+
+
+class LineTooLong(ProtocolError):
+    """The line does not end within `MAX_LINE` bytes."""
+
+
+class LineCutShort(ProtocolError):
+    """The other end closed before the line ended."""
+
+
+class NotLeek(ProtocolError):
+    """The line is not of this protocol and version."""
+
+
+def encode_word(word: str) -> bytes:
+    """Return the line of a request or of an answer to a challenge."""
+    return b"%s %s\n" % (VERSION, word.encode("ascii"))
+
+
+def read_word(stream: BinaryIO) -> str:
+    """Return the word of the next line: a request, or an answer to a challenge."""
+    word = _read_body(stream)
+    if not _WORD.fullmatch(word):
+        raise NotLeek("not a command")
+    return word.decode("ascii")
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Return the line of a reply; a text too long for a line is cut."""
+    value = reply.value[:MAX_TEXT] if isinstance(reply.value, str) else reply.value
+    return b"%s %s\n" % (VERSION, json.dumps([reply.ok, value]).encode("ascii"))
+
+
+def read_reply(stream: BinaryIO) -> Reply:
+    """Return the reply in the next line."""
+    try:
+        match json.loads(_read_body(stream)):
+            case [bool() | None as ok, str() | int() as value]:
+                return Reply(ok, value)
+    except (ValueError, RecursionError):
+        pass
+    raise NotLeek("not a reply")
+
+
+def answer_to(nonce: str, command: str, secret: bytes) -> str:
+    """Return the answer to a challenge: an HMAC (RFC 2104) over command and nonce, in hex."""
+    return hmac.new(secret, f"{command} {nonce}".encode(), hashlib.sha256).hexdigest()
+
+
+def answers_match(given: str, expected: str) -> bool:
+    """Compare two answers in constant time."""
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _read_body(stream: BinaryIO) -> bytes:
+    line = stream.readline(MAX_LINE)
+    if not line.endswith(b"\n"):
+        raise LineTooLong(line[:40]) if len(line) >= MAX_LINE else LineCutShort(line[:40])
+    version, _, body = line.rstrip(b"\r\n").partition(b" ")
+    if version != VERSION:
+        raise NotLeek("not leek's protocol, or another version of it")
+    return body

@@ -1,0 +1,99 @@
+"""What a client may ask of the server: request name -> function."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from leek import status
+from leek.client import protocol_secret
+from leek.database import close_connections
+from leek.protocol import Reply, answer_to, answers_match
+
+WORKER_OFF = Reply(False, "Worker Off")
+
+
+class Control(Protocol):
+    """What the commands need of the running server."""
+
+    @property
+    def worker_on(self) -> bool:
+        """Whether tasks are run."""
+
+    @property
+    def handled(self) -> int:
+        """The attempts that ended since the Worker started."""
+
+    @property
+    def claimed_waiting(self) -> int:
+        """The claimed tasks that no worker has begun."""
+
+    def hint(self) -> None:
+        """Look for work now."""
+
+    def stop_worker(self) -> None:
+        """Stop the Worker, and return when it is off."""
+
+    def stop(self) -> None:
+        """Stop the Worker, then the server; return when the Worker is off."""
+
+
+def ping(control: Control) -> Reply:
+    """Tell whether tasks are run."""
+    return Reply(True, "I'm OK")
+
+
+def waiting(control: Control) -> Reply:
+    """Count the due tasks that nobody runs yet, in the whole database."""
+    try:
+        return Reply(True, status.waiting() + control.claimed_waiting)
+    except DatabaseError as error:
+        return Reply(False, f"database: {error}")
+    finally:
+        close_connections()
+
+
+def handled(control: Control) -> Reply:
+    """Count the attempts that ended since the Worker started."""
+    return Reply(True, control.handled)
+
+
+def stop_worker(control: Control) -> Reply:
+    """Stop the Worker; the socket stays."""
+    control.stop_worker()
+    return Reply(True, WORKER_OFF.value)
+
+
+def stop(control: Control) -> Reply:
+    """Stop the Worker, then the server."""
+    control.stop()
+    return Reply(True, WORKER_OFF.value)
+
+
+QUESTIONS: dict[str, Callable[[Control], Reply]] = {
+    "ping": ping,
+    "waiting": waiting,
+    "handled": handled,
+}
+ORDERS: dict[str, Callable[[Control], Reply]] = {"stop-worker": stop_worker, "stop": stop}
+
+
+def answer(question: str, control: Control) -> Reply:
+    """Answer a question."""
+    if question not in QUESTIONS:
+        return Reply(False, f"unknown command {question}")
+    return QUESTIONS[question](control) if control.worker_on else WORKER_OFF
+
+
+def obey(order: str, control: Control) -> Reply:
+    """Carry out an order whose sender has proved to know the site's secret."""
+    return ORDERS[order](control)
+
+
+def is_authentic(given: str, order: str, nonce: str) -> bool:
+    """Tell whether this answers the challenge, under SECRET_KEY or one of SECRET_KEY_FALLBACKS."""
+    return any(
+        answers_match(given, answer_to(nonce, order, protocol_secret(key)))
+        for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    )

@@ -1,0 +1,92 @@
+"""Runs one task, and returns how it ended. Never raises; knows no database and writes no log."""
+
+import random
+import traceback
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from django.utils import timezone
+
+from leek import serializer
+from leek.exceptions import CallableNotFound
+from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
+from leek.retry import RetryPolicy
+from leek.task import Task
+
+LONGEST_REPORT = 50_000  # characters of a message or a traceback that are kept
+FIRST_PARKING, LONGEST_PARKING = 1.0, 60.0  # seconds until a parked task is looked at again
+
+_PACKAGE = str(Path(__file__).parent.parent)
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Takes a claimed task, and hands back an outcome.
+
+    `park_for` is for how many seconds after its push a task waits whose callable does not import.
+    """
+
+    policy: RetryPolicy
+    serializer_mode: str
+    park_for: float
+
+    def run(self, claimed: Claimed) -> Outcome:
+        """Read the task, run it, and tell how it ended."""
+        started_at = timezone.now()
+        try:
+            task = serializer.load_task(claimed.payload, self.serializer_mode)
+        except CallableNotFound as error:
+            return self._parked(claimed, started_at, error)
+        except BaseException as error:  # noqa: BLE001 (an import may even call sys.exit)
+            return Failure(claimed, started_at, timezone.now(), report_of(error))
+        return self._attempt(task, claimed, started_at)
+
+    def _attempt(self, task: Task, claimed: Claimed, started_at: datetime) -> Outcome:
+        try:
+            result = serializer.dump_value(task.run(), self.serializer_mode)
+        except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
+            report = report_of(error)
+        else:
+            return Success(claimed, started_at, timezone.now(), result)
+        delay = self.policy.delay_after(claimed.tries + 1, jitter=random.random())  # noqa: S311
+        if delay is None:
+            return Failure(claimed, started_at, timezone.now(), report)
+        return Retry(claimed, started_at, timezone.now(), report, delay)
+
+    def _parked(self, claimed: Claimed, started_at: datetime, error: CallableNotFound) -> Outcome:
+        """Wait for a deployment that brings the callable, for `park_for` seconds in all."""
+        waited = (started_at - claimed.pushed_at).total_seconds()
+        report = report_of(error.__cause__ or error)
+        if waited >= self.park_for:
+            return Failure(claimed, started_at, timezone.now(), report)
+        delay = min(max(waited, FIRST_PARKING), LONGEST_PARKING)
+        return Retry(claimed, started_at, timezone.now(), report, delay, spends_try=False)
+
+
+def report_of(error: BaseException) -> ErrorReport:
+    """Return an exception as text that every database can store.
+
+    The frames of leek itself are left out of the traceback.
+    """
+    kind = type(error)
+    summary = traceback.TracebackException(kind, error, _frames_of_task(error), compact=True)
+    return ErrorReport(
+        type=f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
+        message=_storable(str(summary)),
+        traceback=_storable("".join(summary.format())),
+    )
+
+
+def _frames_of_task(error: BaseException) -> TracebackType | None:
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        frames = frames.tb_next
+    return frames
+
+
+def _storable(text: str) -> str:
+    """Cut a text, and replace what PostgreSQL (NUL) or UTF-8 (lone surrogates) cannot hold."""
+    text = text[:LONGEST_REPORT].replace("\x00", "\\x00")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,49 @@
+"""What the log says of an attempt."""
+
+import logging
+
+from leek.outcome import Failure, Outcome, Retry, Success
+
+logger = logging.getLogger("leek")
+
+
+def log_outcome(outcome: Outcome) -> None:
+    """Log how an attempt ended, with the task's id, name, attempt and duration."""
+    claimed = outcome.claimed
+    seconds = (outcome.finished_at - outcome.started_at).total_seconds()
+    run = (claimed.id, claimed.name, seconds, claimed.attempt)
+    match outcome:
+        case Success():
+            logger.info("Task %s %s succeeded in %.3f s (attempt %s)", *run)
+        case Retry(error=error, delay=delay, spends_try=True):
+            logger.warning(
+                "Task %s %s failed in %.3f s (attempt %s), next try in %.1f s: %s: %s",
+                *run,
+                delay,
+                error.type,
+                error.message,
+            )
+        case Retry(error=error, delay=delay):
+            logger.warning(
+                "Task %s %s is parked for %.0f s, because it does not import here: %s: %s",
+                claimed.id,
+                claimed.name,
+                delay,
+                error.type,
+                error.message,
+            )
+        case Failure(error=error):
+            logger.error(
+                "Task %s %s failed for good in %.3f s (attempt %s)\n%s", *run, error.traceback
+            )
+
+
+def log_refused(outcome: Outcome) -> None:
+    """Log that an outcome came too late: another server has taken the task in the meantime."""
+    logger.error(
+        "Task %s %s: the lease was lost while it ran (attempt %s); its outcome is dropped, and it"
+        " runs again",
+        outcome.claimed.id,
+        outcome.claimed.name,
+        outcome.claimed.attempt,
+    )

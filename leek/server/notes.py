@@ -1,0 +1,83 @@
+"""Notes of what each Worker runs, in a small file that outlives the process.
+
+After a crash the file tells which tasks were being run, so that only these are charged with it.
+The kernel keeps what was written to a mapped file when the process is killed, so a note costs a
+memory write and no statement.
+"""
+
+import mmap
+import os
+import struct
+import tempfile
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+_ENTRY = struct.Struct("=q")
+
+
+def _path(boot: UUID) -> Path:
+    return Path(tempfile.gettempdir()) / f"leek-{os.geteuid()}" / f"{boot}.running"
+
+
+class RunningNotes:
+    """One entry for each Worker: the id of the task it runs, 0 for none.
+
+    Where the file cannot be made, the notes are kept in memory only, and a crash is charged to no
+    task.
+    """
+
+    def __init__(self, boot: UUID, workers: int) -> None:
+        self._boot = boot
+        size = workers * _ENTRY.size
+        try:
+            self._map = _map_file(_path(boot), size)
+        except OSError:
+            self._map = mmap.mmap(-1, size)
+
+    def note(self, worker: int, task_id: int) -> None:
+        """Note what a Worker is about to run; 0 when it has ended."""
+        _ENTRY.pack_into(self._map, worker * _ENTRY.size, task_id)
+
+    def running(self) -> set[int]:
+        """Return the ids of the tasks that are being run."""
+        return _ids(self._map[:])
+
+    def remove(self) -> None:
+        """Delete the file, after an orderly stop."""
+        remove_notes(self._boot)
+
+
+def was_running(boot: UUID) -> Collection[int]:
+    """Return the tasks that a dead server of this host was running.
+
+    Empty where there are no notes to read: on another host, or after a restart of the machine.
+    """
+    path = _path(boot)
+    try:
+        if path.stat().st_uid != os.geteuid():
+            return set()
+        return _ids(path.read_bytes())
+    except OSError:
+        return set()
+
+
+def remove_notes(boot: UUID) -> None:
+    """Delete the notes of a server."""
+    with suppress(OSError):
+        _path(boot).unlink()
+
+
+def _map_file(path: Path, size: int) -> mmap.mmap:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    if path.parent.stat().st_uid != os.geteuid():
+        raise PermissionError(f"{path.parent} belongs to somebody else")
+    with path.open("xb+") as file:
+        file.truncate(size)
+        return mmap.mmap(file.fileno(), size)
+
+
+def _ids(content: bytes) -> set[int]:
+    whole = len(content) - len(content) % _ENTRY.size
+    return {task_id for (task_id,) in _ENTRY.iter_unpack(content[:whole]) if task_id}

@@ -1,0 +1,99 @@
+"""Read-only figures of the queue."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Min
+from django.utils import timezone
+
+from leek.database import Now
+from leek.models import QueuedTasks, QueuedTasksQuerySet, Servers, State, queue_database
+
+
+@dataclass(frozen=True)
+class ServerFigures:
+    """One `leek_server` that holds a lease."""
+
+    host: str
+    address: str
+    port: int
+    pid: int
+    workers: int
+    queues: list[str] | None
+    started_at: str
+    running: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The queue at a glance, as the database has it.
+
+    `oldest_waiting` is the time in seconds that the longest waiting due task has been due, None
+    if none waits.
+    """
+
+    oldest_waiting: float | None
+    waiting: int
+    deferred: int
+    running: int
+    successful: int
+    failed: int
+    servers: list[ServerFigures]
+
+
+def waiting() -> int:
+    """Return the number of due tasks that no server has claimed."""
+    return _tasks().ready().count() + _tasks().due().count()
+
+
+def figures() -> Figures:
+    """Count the tasks by state, and list the servers."""
+    counts: dict[int, int] = dict(
+        _tasks().order_by().values_list("state").annotate(number=Count("pk"))
+    )
+    due = _tasks().due().count()
+    return Figures(
+        oldest_waiting=_oldest_waiting(),
+        waiting=counts.get(State.READY, 0) + due,
+        deferred=counts.get(State.DEFERRED, 0) - due,
+        running=counts.get(State.RUNNING, 0),
+        successful=counts.get(State.SUCCESSFUL, 0),
+        failed=counts.get(State.FAILED, 0),
+        servers=_server_figures(),
+    )
+
+
+def _oldest_waiting() -> float | None:
+    times = [
+        rows.order_by().aggregate(oldest=Min("run_after"))["oldest"]
+        for rows in (_tasks().ready(), _tasks().due())
+    ]
+    if not any(times):
+        return None
+    oldest: datetime = min(time for time in times if time)
+    return max((timezone.now() - oldest).total_seconds(), 0.0)
+
+
+def _server_figures() -> list[ServerFigures]:
+    running: dict[Any, int] = dict(
+        _tasks().running().order_by().values_list("owner").annotate(number=Count("pk"))
+    )
+    alive = Servers.objects.using(queue_database()).filter(expires_at__gte=Now())
+    return [
+        ServerFigures(
+            host=server.hostname,
+            address=server.address,
+            port=server.port,
+            pid=server.pid,
+            workers=server.workers,
+            queues=server.queues,
+            started_at=server.started_at.isoformat(),
+            running=running.get(server.pk, 0),
+        )
+        for server in alive.order_by("pk")
+    ]
+
+
+def _tasks() -> QueuedTasksQuerySet:
+    return QueuedTasks.objects.using(queue_database())

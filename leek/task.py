@@ -1,0 +1,154 @@
+"""A task: a callable with its arguments; and how a callable is named and found again."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib import import_module
+from reprlib import repr as short_repr
+from types import MethodType
+from typing import Any
+
+from asgiref.sync import async_to_sync
+
+from leek.exceptions import CallableNotFound, InvalidTask
+
+_DJANGO_TASK_MODULES = ("django.tasks.base", "django_tasks.base")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A callable with its arguments, to be run in the background."""
+
+    callable: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+    def run(self) -> Any:
+        """Call it, and return what it returns; a coroutine is run to its end."""
+        result = self.callable(*self.args, **self.kwargs)
+        return async_to_sync(_await)(result) if inspect.iscoroutine(result) else result
+
+
+async def _await(coroutine: Any) -> Any:
+    return await coroutine
+
+
+def unwrap(candidate: Any) -> Any:
+    """Return the function of a Task of `django.tasks`, anything else as it is."""
+    classes = tuple(sys.modules[name].Task for name in _DJANGO_TASK_MODULES if name in sys.modules)
+    return candidate.func if isinstance(candidate, classes) else candidate
+
+
+def path_of(candidate: Any) -> str:
+    """Return the dotted path by which a server finds this callable.
+
+    Raise InvalidTask, with the remedy, where there is none.
+    """
+    if not callable(candidate):
+        raise InvalidTask(f"{short_repr(candidate)} is not callable. Push a function.")
+    if isinstance(candidate, partial):
+        raise InvalidTask(
+            f"{short_repr(candidate)} has no name to find it by."
+            " Push the function itself, with all of its arguments."
+        )
+    module, qualname = _names(candidate)
+    path = f"{module}.{qualname}"
+    if "<" in qualname:
+        raise InvalidTask(
+            f"{path} cannot be imported: it is a lambda or was defined inside a function."
+            " Define it at the top level of a module."
+        )
+    if module == "__main__":
+        raise InvalidTask(f"{path} cannot be imported elsewhere. Move it into a module.")
+    _check_found(path, candidate)
+    return path
+
+
+def _names(candidate: Any) -> tuple[str, str]:
+    owner = candidate.__self__ if isinstance(candidate, MethodType) else None
+    if isinstance(owner, type):  # a class method, perhaps inherited
+        return owner.__module__, f"{owner.__qualname__}.{candidate.__name__}"
+    module = getattr(candidate, "__module__", None)
+    qualname = getattr(candidate, "__qualname__", None)
+    if owner is not None:
+        raise InvalidTask(
+            f"{module}.{qualname} is bound to an object. Push the function itself, with the object"
+            f" as its first argument: {qualname}, {type(owner).__name__.lower()}, ..."
+        )
+    if not module or not qualname:
+        raise InvalidTask(
+            f"{short_repr(candidate)} has no name to find it by. Push a function of a module."
+        )
+    return module, qualname
+
+
+def _check_found(path: str, candidate: Any) -> None:
+    try:
+        found = find(path)
+    except CallableNotFound as error:
+        raise InvalidTask(f"{path} does not lead back to the callable: {error}") from error
+    if found != candidate:
+        raise InvalidTask(
+            f"{path} leads to another object, {short_repr(found)}, not to the one pushed."
+            " Push what the module holds under that name."
+        )
+
+
+def find(path: str) -> Any:
+    """Return the callable at a dotted path; raise CallableNotFound, with the reason."""
+    try:
+        module, names = _split(path)
+        found: Any = import_module(module)
+        for name in names:
+            found = getattr(found, name)
+    except Exception as error:
+        raise CallableNotFound(
+            f"{path} does not import: {type(error).__name__}: {error}"
+        ) from error
+    found = unwrap(found)
+    if not callable(found):
+        raise CallableNotFound(f"{path} is not callable: {short_repr(found)}")
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _split(path: str) -> tuple[str, list[str]]:
+    """Split a path behind the longest part of it that is a module."""
+    names = path.split(".")
+    if len(names) < 2 or not all(name.isidentifier() for name in names):
+        raise ValueError("a dotted path such as shop.tasks.send is needed")
+    for cut in range(len(names) - 1, 0, -1):
+        module = ".".join(names[:cut])
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            if cut == 1 or not _is_missing(module, error):
+                raise
+        else:
+            return module, names[cut:]
+    raise AssertionError("unreachable")
+
+
+def _is_missing(module: str, error: ModuleNotFoundError) -> bool:
+    """Tell whether this very module is not there, or something that it imports."""
+    return error.name is not None and f"{module}.".startswith(f"{error.name}.")
+
+
+def check_arguments(path: str, a_callable: Any, args: Sequence[Any], kwargs: Any) -> None:
+    """Raise InvalidTask where the callable does not take these arguments."""
+    if (signature := _signature(a_callable)) is None:
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise InvalidTask(f"{path}{signature} cannot be called so: {error}.") from None
+
+
+@lru_cache(maxsize=4096)
+def _signature(a_callable: Any) -> inspect.Signature | None:
+    try:
+        return inspect.signature(a_callable)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return None

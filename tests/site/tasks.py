@@ -1,0 +1,3 @@
+"""What the tests push."""
+
+def noop(): pass

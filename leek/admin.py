@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from leek.models import FailedTasks, QueuedTasks, Servers, SuccessTasks
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rows that only leek itself writes. Counts of all rows are left out: tables may be long."""
 
     show_full_result_count = False

@@ -1,28 +1,57 @@
-"""Settings of the tests: the database is picked by DATABASE_URL, a file of SQLite by default."""
+"""Settings of the tests: DATABASE_URL picks the database, a file of SQLite by default."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import environ
 
 env = environ.Env()
-BASE_DIR = Path(__file__).resolve().parent
 
 SECRET_KEY = "for tests only"
 TIME_ZONE = "UTC"
 USE_TZ = True
-DEBUG = False
-ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
     "leek",
     "tests.site",
 ]
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR}/tests.sqlite3")}
-if "sqlite" in DATABASES["default"]["ENGINE"]:
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "tests.site.urls"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+_sqlite = Path(tempfile.gettempdir()) / f"leek-tests-{os.getpid()}.sqlite3"
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{_sqlite}")}
+if name := env.str("TESTS_DATABASE_NAME", default=""):  # set for the processes that tests start
+    DATABASES["default"]["NAME"] = name
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
         "timeout": 20,
     }
-ROOT_URLCONF = "tests.site.urls"
+    DATABASES["default"]["TEST"] = {"NAME": str(_sqlite)}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
+    DATABASES["default"]["OPTIONS"] = {"charset": "utf8mb4"}

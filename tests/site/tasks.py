@@ -1,3 +1,102 @@
 """What the tests push."""
 
-def noop(): pass
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.site.models import Runs
+
+
+def noop() -> None:
+    """Do nothing."""
+
+
+def echo(*args: Any, **kwargs: Any) -> Any:
+    """Return the arguments."""
+    return {"args": args, "kwargs": kwargs}
+
+
+def add(first: int, second: int) -> int:
+    """Return a sum."""
+    return first + second
+
+
+def record(tag: str) -> None:
+    """Leave a row that tells of this run."""
+    Runs.objects.create(tag=tag, process=os.getpid())
+
+
+def fail(message: str = "as asked") -> None:
+    """Raise ValueError."""
+    raise ValueError(message)
+
+
+def leave(code: int = 3) -> None:
+    """Call sys.exit."""
+    sys.exit(code)
+
+
+def interrupt() -> None:
+    """Raise KeyboardInterrupt."""
+    raise KeyboardInterrupt
+
+
+def fail_until(marker: str, tries: int) -> int:
+    """Fail until this was tried so many times; the file `marker` counts."""
+    with Path(marker).open("a") as file:
+        file.write("x")
+    if (count := len(Path(marker).read_text())) < tries:
+        raise ValueError(f"try {count}")
+    return count
+
+
+def wait_for(gate: str, tag: str = "", limit: float = 60) -> None:
+    """Say by a file that it runs, then run until the file `gate` is there."""
+    Path(f"{gate}.begun").touch()
+    deadline = time.monotonic() + limit
+    while not Path(gate).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(gate)
+        time.sleep(0.005)
+    if tag:
+        record(tag)
+
+
+def kill_own_process() -> None:
+    """Die as by SIGKILL."""
+    os.kill(os.getpid(), 9)
+
+
+async def add_slowly(first: int, second: int) -> int:
+    """Return a sum, asynchronously."""
+    await asyncio.sleep(0)
+    return first + second
+
+
+def unstorable() -> Any:
+    """Return what neither JSON nor pickle can hold."""
+    return (number for number in range(3))
+
+
+class Calculator:
+    """Has methods of each kind."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name of the class."""
+        return cls.__name__
+
+    @staticmethod
+    def double(number: int) -> int:
+        """Return twice the number."""
+        return 2 * number
+
+    def method(self) -> None:
+        """Need an object."""
+
+
+class PocketCalculator(Calculator):
+    """Inherits them."""

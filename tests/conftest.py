@@ -1,0 +1,78 @@
+"""What all tests share: real servers, and a watch over threads and the log."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from leek import client
+from tests.support import LeekServer, free_port, wait_until
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers."""
+    config.addinivalue_line("markers", "logs_errors: leek may log errors in this test")
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return a free port, which the pushes of this test send their hints to."""
+    number = free_port()
+    monkeypatch.setenv("LEEK_TASKS_PORT", str(number))
+    return number
+
+
+StartServer = Callable[..., LeekServer]
+
+
+@pytest.fixture
+def start_server(transactional_db: None, port: int, tmp_path: Path) -> Iterator[StartServer]:
+    """Return a function that starts a leek_server, ready to work; it is ended with the test."""
+    servers: list[LeekServer] = []
+
+    def start(
+        *arguments: str, port: int = port, wait: bool = True, **extra: str
+    ) -> LeekServer:
+        log = tmp_path / f"server-{len(servers)}.log"
+        server = LeekServer(port, log, *arguments, **extra)
+        servers.append(server)
+        return server.wait_until_ready() if wait else server
+
+    yield start
+    for server in servers:
+        if not server.ended:
+            server.kill()
+
+
+@pytest.fixture(autouse=True)
+def fresh_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget that a server of an earlier test did not answer."""
+    monkeypatch.setattr(client, "hinter", client.Hinter())
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Fail a test that leaves a thread of leek running."""
+    yield
+    wait_until(lambda: not _threads_of_leek(), f"the end of {_threads_of_leek()}")
+
+
+def _threads_of_leek() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("leek-")]
+
+
+@pytest.fixture(autouse=True)
+def no_error_is_logged(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """Fail a test in which leek logs an error that the test does not ask for."""
+    yield
+    if "logs_errors" not in request.keywords:
+        errors = [
+            record.getMessage()
+            for record in caplog.get_records("call")
+            if record.name == "leek" and record.levelno >= logging.ERROR
+        ]
+        assert not errors

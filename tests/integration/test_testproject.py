@@ -1,0 +1,319 @@
+"""The demo site, run as a visitor and its owner run it: in processes of its own, on SQLite."""
+
+import html
+import json
+import os
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.cookiejar import CookieJar
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Condition, Thread
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
+
+import pytest
+from demo.hundred import COUNT, Delivery, compose, verify
+from demo.ports import free_port
+from demo.sink import Mail, MailSink
+from django.core.management.base import CommandError
+
+ROOT = Path(__file__).resolve().parents[2]
+MANAGE = ROOT / "testproject" / "manage.py"
+PATIENCE = 60  # seconds after which a condition is given up
+SITE = r"site: (http://127\.0\.0\.1:(\d+)/).*process (\d+)"
+LEEK_SERVER = r"leek_server: localhost:(\d+).*process (\d+)"
+MAIL_SINK = r"mail sink: 127\.0\.0\.1:(\d+)"
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Return what the condition returns, as soon as that is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not so after {PATIENCE} s"
+        time.sleep(0.02)
+    return answer
+
+
+def environment(database: Path) -> dict[str, str]:
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("LEEK_", "EMAIL_", "DJANGO_"))
+    }
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return inherited | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "DATABASE_URL": f"sqlite:///{database}",
+    }
+
+
+def run(*command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+
+
+class DemoProcess:
+    """`manage.py demo`, and what it has printed so far."""
+
+    def __init__(self, database: Path) -> None:
+        self.env = environment(database)
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", str(MANAGE), "demo"],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.printed = ""
+        self.changed = Condition()
+        self.reader = Thread(target=self.read, name="reads the demo")
+        self.reader.start()
+
+    def read(self) -> None:
+        for line in self.process.stdout or ():
+            with self.changed:
+                self.printed += line
+                self.changed.notify_all()
+
+    def find(self, pattern: str) -> re.Match[str]:
+        """Wait for a line that matches."""
+        with self.changed:
+            self.changed.wait_for(lambda: re.search(pattern, self.printed), PATIENCE)
+            found = re.search(pattern, self.printed)
+        assert found, f"no {pattern!r} in:\n{self.printed}"
+        return found
+
+    def ports(self) -> list[int]:
+        found = (self.find(MAIL_SINK)[1], self.find(LEEK_SERVER)[1], self.find(SITE)[2])
+        return [int(port) for port in found]
+
+    def wait(self) -> int:
+        """Wait for the end, and return the exit code."""
+        code = self.process.wait(PATIENCE)
+        self.reader.join()
+        return code
+
+    def close(self) -> None:
+        """Stop it, if it still runs."""
+        self.process.terminate()
+        with self.process:
+            self.wait()
+
+
+class Visitor:
+    """A browser without JavaScript."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self.opener = build_opener(HTTPCookieProcessor(CookieJar()))
+
+    def get(self, path: str = "") -> str:
+        with self.opener.open(self.site + path, timeout=PATIENCE) as response:
+            return str(response.read().decode())
+
+    def submit(self, path: str, **fields: str) -> str:
+        """Send a form of the page, and return the page it leads to."""
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get())
+        assert token
+        data = urlencode({"csrfmiddlewaretoken": token[1], **fields}).encode()
+        with self.opener.open(self.site + path, data, timeout=PATIENCE) as response:
+            return str(response.read().decode())
+
+    def tasks(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.get("tasks.json"))["tasks"])
+
+    def newest(self, name: str) -> int:
+        return int(next(task["id"] for task in self.tasks() if task["name"] == name))
+
+    def await_status(self, number: int, status: str) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            task = next(task for task in self.tasks() if task["id"] == number)
+            return task if task["status"] == status else None
+
+        return dict(until(reached))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
+    """A demo that several tests visit."""
+    running = DemoProcess(tmp_path_factory.mktemp("demo") / "db.sqlite3")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def own_demo(tmp_path: Path) -> Iterator[DemoProcess]:
+    """A demo that the test may stop."""
+    running = DemoProcess(tmp_path / "db.sqlite3")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def visitor(demo: DemoProcess) -> Visitor:
+    return Visitor(demo.find(SITE)[1])
+
+
+def test_a_mail_is_pushed_by_the_form_and_arrives(demo: DemoProcess, visitor: Visitor) -> None:
+    page = visitor.submit("mail/", recipient="jo@example.com", subject="Hi", message="Hi Jo")
+    assert "django.core.mail.send_mail" in page
+    number = visitor.newest("django.core.mail.send_mail")
+    assert visitor.await_status(number, "SUCCESSFUL")["outcome"] == "returned 1"
+    demo.find(r"to jo@example\.com: Hi")
+
+
+def test_a_slow_task_is_seen_running_and_then_done(visitor: Visitor) -> None:
+    visitor.submit("slow/", seconds="2")
+    number = visitor.newest("demo.tasks.count_slowly")
+    visitor.await_status(number, "RUNNING")
+    assert "counted to 2" in visitor.await_status(number, "SUCCESSFUL")["outcome"]
+
+
+def test_a_failing_task_is_tried_three_times(visitor: Visitor) -> None:
+    visitor.submit("failing/")
+    task = visitor.await_status(visitor.newest("demo.tasks.fail"), "FAILED")
+    assert task["tries"] == 3
+    assert "RuntimeError: this task fails" in task["outcome"]
+
+
+def test_the_page_reloads_itself_without_javascript_while_a_task_is_unfinished(
+    visitor: Visitor,
+) -> None:
+    refresh = '<noscript><meta http-equiv="refresh"'
+    assert refresh in visitor.submit("slow/", seconds="1")
+    until(lambda: refresh not in visitor.get())
+
+
+def test_a_mail_without_an_address_is_refused_with_a_reason(visitor: Visitor) -> None:
+    with pytest.raises(HTTPError) as refusal:
+        visitor.submit("mail/", recipient="nobody", subject="What I wrote", message="Hi")
+    with refusal.value as answer:
+        page = html.unescape(answer.read().decode())
+    assert answer.code == 422
+    assert "Enter a valid email address." in page
+    assert "What I wrote" in page
+
+
+def test_a_form_without_its_token_is_refused(visitor: Visitor) -> None:
+    with pytest.raises(HTTPError) as refusal:
+        build_opener().open(visitor.site + "failing/", b"", timeout=PATIENCE)
+    refusal.value.close()
+    assert refusal.value.code == 403
+
+
+def test_style_and_script_come_from_the_site_itself(visitor: Visitor) -> None:
+    page = visitor.get()
+    addresses = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert not [address for address in addresses if re.match(r"(\w+:)?//", address)]
+    for path in re.findall(r'"/(static/[^"]+)"', page):
+        assert visitor.get(path)
+
+
+def test_the_admin_is_there(visitor: Visitor) -> None:
+    assert "Log in" in visitor.get("admin/")
+
+
+def test_a_hundred_mails_arrive_even_next_to_another_demo(demo: DemoProcess) -> None:
+    demo.find(SITE)
+    done = run(str(MANAGE), "demo", "--once", env=demo.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "(port 8002 was taken)" in done.stdout
+    assert re.search(
+        r"100 mails pushed in \d+\.\d\d s, all 100 arrived \d+\.\d\d s after", done.stdout
+    )
+
+
+def test_a_fresh_clone_sends_a_hundred_mails(tmp_path: Path) -> None:
+    done = run(str(MANAGE), "demo", "--once", env=environment(tmp_path / "db.sqlite3"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all 100 arrived" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_all_parts(own_demo: DemoProcess, number: signal.Signals) -> None:
+    ports = own_demo.ports()
+    own_demo.process.send_signal(number)
+    assert own_demo.wait() == 0, own_demo.printed
+    assert f"Stopped by {number.name}." in own_demo.printed
+    for port in ports:
+        assert free_port(port) == port
+
+
+@pytest.mark.parametrize(("part", "line"), [("leek_server", LEEK_SERVER), ("site", SITE)])
+def test_a_part_that_dies_stops_the_others(own_demo: DemoProcess, part: str, line: str) -> None:
+    ports = own_demo.ports()
+    os.kill(int(own_demo.find(line).groups()[-1]), signal.SIGKILL)
+    assert own_demo.wait() == 1
+    assert f"{part} has ended with exit code -9" in own_demo.printed
+    for port in ports:
+        assert free_port(port) == port
+
+
+def test_taken_ports_are_left_alone(tmp_path: Path) -> None:
+    takers = [socket.socket() for _ in range(2)]
+    for taker, port in zip(takers, (8000, 8002), strict=True):
+        try:
+            taker.bind(("127.0.0.1", port))
+            taker.listen()
+        except OSError:
+            pass  # somebody else has taken it: just as good
+    running = DemoProcess(tmp_path / "db.sqlite3")
+    try:
+        assert "(port 8000 was taken)" in running.find(SITE)[0]
+        assert "(port 8002 was taken)" in running.find(LEEK_SERVER)[0]
+        assert not {8000, 8002} & set(running.ports())
+        assert "<h1>" in Visitor(running.find(SITE)[1]).get()
+    finally:
+        running.close()
+        for taker in takers:
+            taker.close()
+
+
+def test_a_missing_mail_server_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "aiosmtpd.py").touch()  # hides the package and its modules
+    env = environment(tmp_path / "db.sqlite3")
+    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])
+    done = run(str(MANAGE), "demo", env=env)
+    assert done.returncode == 1
+    assert 'pip install "django-leek[demo]"' in done.stderr
+
+
+def test_the_settings_raise_no_warning(tmp_path: Path) -> None:
+    env = environment(tmp_path / "db.sqlite3")
+    done = run("-W", "error", str(MANAGE), "check", "--fail-level", "WARNING", env=env)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_sink_takes_a_mail_as_it_was_sent() -> None:
+    inbox: SimpleQueue[Mail] = SimpleQueue()
+    port = free_port(8025)
+    text = "Subject: =?utf-8?q?Cr=C3=A8me?=\nContent-Type: text/plain; charset=utf-8\n\nBrûlée\n"
+    with MailSink(port, inbox.put) as sink, smtplib.SMTP("127.0.0.1", port) as client:
+        client.sendmail("a@example.com", ["b@example.com"], text.encode())
+        mail = inbox.get(timeout=PATIENCE)
+    assert mail == Mail("a@example.com", "b@example.com", "Crème", "Brûlée")
+    assert sink.mails == [mail]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("arrived", [slice(1, None), slice(None)], ids=["one lost", "not recorded"])
+def test_a_mail_that_is_lost_or_not_recorded_is_not_overlooked(arrived: slice) -> None:
+    mails = compose("run")
+    delivery = Delivery(mails, tasks=[], pushed_after=0.1, arrived_after=0.2)
+    with pytest.raises(CommandError, match=f"Of {COUNT} mails"):
+        verify(delivery, mails[arrived])

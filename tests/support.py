@@ -1,0 +1,105 @@
+"""Real servers in processes of their own, and waiting for conditions."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
+
+
+def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Wait for a condition; fail when it does not come true at all."""
+    deadline = time.monotonic() + GIVE_UP_AFTER
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"gave up waiting for {what}")
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at on the loopback addresses."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Return the environment of a process that works on the test database."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+        "PYTHONUNBUFFERED": "1",
+        "TESTS_DATABASE_NAME": str(connection.settings_dict["NAME"]),
+        **extra,
+    }
+
+
+def manage(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a management command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "django", *arguments],
+        env=environment(**extra),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=GIVE_UP_AFTER,
+        check=False,
+    )
+
+
+class LeekServer:
+    """A `leek_server` in a process of its own; its log is at `log`."""
+
+    def __init__(self, port: int, log: Path, *arguments: str, **extra: str) -> None:
+        self.port = port
+        self._log = log
+        self._stream = log.open("a")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "django", "leek_server", "--port", str(port), *arguments],
+            env=environment(LEEK_TASKS_PORT=str(port), **extra),
+            cwd=ROOT,
+            stdout=self._stream,
+            stderr=subprocess.STDOUT,
+        )
+
+    @property
+    def log(self) -> str:
+        """What the server has printed and logged, also before a restart with the same file."""
+        return self._log.read_text()
+
+    def wait_until_ready(self) -> "LeekServer":
+        """Wait for the line that says that tasks are run."""
+        wait_until(lambda: "is ready at" in self.log or self.ended, "leek_server")
+        if self.ended:
+            raise AssertionError(f"leek_server ended: {self.log}")
+        return self
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process.poll() is not None
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.process.kill()
+        self.wait()
+
+    def terminate(self) -> int:
+        """End it by SIGTERM, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+        code = self.process.wait(GIVE_UP_AFTER)
+        self._stream.close()
+        return code

@@ -201,7 +201,7 @@ def _retry_later(server_id: int | None, outcome: Retry) -> None:
         state=State.DEFERRED,
         owner=None,
         run_after=after(outcome.delay),
-        tries=F("tries") + outcome.spends_try,
+        tries=F("tries") + int(outcome.spends_try),
     )
 
 

@@ -32,9 +32,7 @@ def start_server(transactional_db: None, port: int, tmp_path: Path) -> Iterator[
     """Return a function that starts a leek_server, ready to work; it is ended with the test."""
     servers: list[LeekServer] = []
 
-    def start(
-        *arguments: str, port: int = port, wait: bool = True, **extra: str
-    ) -> LeekServer:
+    def start(*arguments: str, port: int = port, wait: bool = True, **extra: str) -> LeekServer:
         log = tmp_path / f"server-{len(servers)}.log"
         server = LeekServer(port, log, *arguments, **extra)
         servers.append(server)

@@ -11,6 +11,7 @@ env = environ.Env()
 SECRET_KEY = "for tests only"
 TIME_ZONE = "UTC"
 USE_TZ = True
+DEBUG = env.bool("TESTS_DEBUG", default=False)
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -1,4 +1,4 @@
-"""OS signals -> requests in the supervisor's mailbox; restores the old handlers."""
+"""OS signals -> an action of the supervisor; restores the old handlers."""
 
 import signal
 import threading
@@ -10,21 +10,23 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def on_stop_signals(action: Callable[[str], None]) -> Iterator[None]:
-    """Call `action` with the signal's name at each SIGTERM or SIGINT inside the block.
+def on_stop_signals(action: Callable[[], None], wakeup_fd: int) -> Iterator[None]:
+    """Call `action` at each SIGTERM or SIGINT inside the block, and write a byte to `wakeup_fd`.
 
-    It must be safe inside a signal handler. Outside the main thread there are no signals.
+    The action must be safe inside a signal handler. Outside the main thread there are no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        action(signal.Signals(number).name)
+        action()
 
     old = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    old_fd = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(old_fd)
         for number, handler in old.items():
             signal.signal(number, handler)

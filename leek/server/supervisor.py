@@ -5,8 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
-from queue import Empty, SimpleQueue
 
 from django.db import DatabaseError, InterfaceError
 
@@ -16,6 +14,7 @@ from leek.models import Servers
 from leek.retry import backoff
 from leek.server.heartbeat import Lease, rescue_predecessors
 from leek.server.listener import Listener
+from leek.server.mailbox import Mailbox, Request
 from leek.server.pool import PoolOptions, WorkerPool
 from leek.server.service import FIRST_PAUSE, LONGEST_PAUSE, Outage
 from leek.server.shutdown import on_stop_signals
@@ -35,45 +34,36 @@ class ServerOptions:
     idle_timeout: float | None = None
 
 
-class Request(Enum):
-    """What can be asked of the supervisor."""
-
-    STOP = auto()
-    STOP_NOW = auto()
-    STOP_WORKER = auto()
-    WORKER_ENDED = auto()
-
-
 class Supervisor:
-    """Runs in the main thread: it waits for requests, and acts on them one after the other.
-
-    The mailbox is a SimpleQueue because its `put` is safe inside a signal handler.
-    """
+    """Runs in the main thread: it waits for requests, and acts on them one after the other."""
 
     def __init__(self, options: ServerOptions, pool_options: PoolOptions) -> None:
         self._options = options
         self._pool_options = pool_options
-        self._mailbox: SimpleQueue[Request] = SimpleQueue()
+        self._mailbox = Mailbox()
         self._outage = Outage()
         self._pool: WorkerPool | None = None
         self._worker_off = threading.Event()
         self._stop_requested = False
+        self._signals = 0
         self._idle_since: float | None = None
         self._listener = Listener(options.host, options.port, self)
 
     def run(self, on_ready: Callable[[str, int], None]) -> None:
         """Serve until a stop is asked for; call `on_ready` with address and port when working."""
-        with on_stop_signals(self._signalled):
+        with on_stop_signals(self._signalled, self._mailbox.wakeup_fd):
             self._listener.start()
             try:
                 self._start_pool()
                 if self._pool is not None:
                     on_ready(self._options.host, self._listener.port)
                 while not self._stop_requested:
-                    self._act(self._mailbox.get())
+                    if self._next_request() is Request.STOP_WORKER:
+                        self._stop_pool()
                 self._stop_pool()
             finally:
                 self._listener.stop()
+                self._mailbox.close()
                 close_connections()
 
     # What the socket's commands and the pool's threads call
@@ -109,9 +99,9 @@ class Supervisor:
         self._mailbox.put(Request.STOP)
         self._worker_off.wait()
 
-    def _signalled(self, name: str) -> None:
-        again = self._stop_requested
-        self._mailbox.put(Request.STOP_NOW if again else Request.STOP)
+    def _signalled(self) -> None:
+        self._signals += 1
+        self._mailbox.put(Request.STOP if self._signals == 1 else Request.STOP_NOW)
 
     def _idle(self) -> None:
         """Stop if this is what --drain or --idle-timeout wait for."""
@@ -134,7 +124,10 @@ class Supervisor:
                 self._outage.hit("start", error)
                 refresh_connections()
                 failures += 1
-                self._wait(backoff(failures, FIRST_PAUSE, LONGEST_PAUSE))
+                pause = backoff(failures, FIRST_PAUSE, LONGEST_PAUSE)
+                if self._next_request(pause) is Request.STOP_WORKER:
+                    self._worker_off.set()
+                    return
         self._outage.over("start")
 
     def _try_to_start_pool(self) -> None:
@@ -164,20 +157,12 @@ class Supervisor:
 
     # Stopping
 
-    def _act(self, request: Request) -> None:
+    def _next_request(self, timeout: float | None = None) -> Request | None:
+        """Wait for a request, up to `timeout` seconds, and remember one to stop."""
+        request = self._mailbox.get(timeout)
         if request in (Request.STOP, Request.STOP_NOW):
             self._stop_requested = True
-        elif request is Request.STOP_WORKER:
-            self._stop_pool()
-
-    def _wait(self, seconds: float) -> bool:
-        """Wait for a request and act on it; return whether it was to stop at once."""
-        try:
-            request = self._mailbox.get(timeout=max(seconds, 0.0))
-        except Empty:
-            return False
-        self._act(request)
-        return request is Request.STOP_NOW
+        return request
 
     def _stop_pool(self) -> None:
         """Let the running tasks end until the deadline, or until a second signal."""
@@ -187,7 +172,7 @@ class Supervisor:
             deadline = time.monotonic() + self._options.shutdown_timeout
             pool.begin_stop(deadline)
             while pool.is_working and time.monotonic() < deadline:
-                if self._wait(deadline - time.monotonic()):
+                if self._next_request(deadline - time.monotonic()) is Request.STOP_NOW:
                     deadline = time.monotonic()
             pool.finish_stop(deadline)
             logger.info("Worker off, %s attempts handled", pool.handled)

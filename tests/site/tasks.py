@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
+
 from tests.site.models import Runs
 
 
@@ -79,6 +81,13 @@ async def add_slowly(first: int, second: int) -> int:
 def unstorable() -> Any:
     """Return what neither JSON nor pickle can hold."""
     return (number for number in range(3))
+
+
+def query_log_length() -> int:
+    """Return how many queries the log of this thread holds, after one more was made."""
+    kept = len(connection.queries_log)
+    Runs.objects.count()
+    return kept
 
 
 class Calculator:

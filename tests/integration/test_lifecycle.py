@@ -1,0 +1,288 @@
+"""The moves of a task, each fenced by owner and claim number."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from leek import leases, lifecycle
+from leek.api import push_many, push_task_to_queue, using
+from leek.exceptions import TaskFailed
+from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
+from tests.site.tasks import add, noop
+
+pytestmark = pytest.mark.django_db
+
+ERROR = ErrorReport("ValueError", "as asked", "Traceback ...")
+
+
+def a_server(port: int = 1, seconds: float = 30) -> Servers:
+    """Return a new server with a lease."""
+    server = leases.register(
+        address="127.0.0.1", port=port, workers=1, queues=None, seconds=seconds
+    )
+    server.refresh_from_db()
+    return server
+
+
+def success(claimed: Claimed) -> Success:
+    """Return the outcome of a task that returned None."""
+    return Success(claimed, timezone.now(), timezone.now(), None)
+
+
+def failure(claimed: Claimed) -> Failure:
+    """Return the outcome of a task that failed for good."""
+    return Failure(claimed, timezone.now(), timezone.now(), ERROR)
+
+
+def retry(claimed: Claimed, delay: float = 60, **options: Any) -> Retry:
+    """Return the outcome of a task that is to be tried again."""
+    return Retry(claimed, timezone.now(), timezone.now(), ERROR, delay, **options)
+
+
+def states() -> list[int]:
+    """Return the states of all tasks, in the order of their push."""
+    return list(QueuedTasks.objects.order_by("pk").values_list("state", flat=True))
+
+
+class TestClaim:
+    """Taking ready rows for one server."""
+
+    def test_takes_the_most_urgent_first_and_then_the_oldest(self) -> None:
+        rows = [using(priority=priority).push(noop) for priority in (0, 5, -5, 5, 0)]
+        claimed = lifecycle.claim(a_server().pk, 1, 4, None)
+        assert [task.id for task in claimed] == [rows[index].pk for index in (1, 3, 0, 4)]
+        assert states() == [State.RUNNING, State.RUNNING, State.READY, *[State.RUNNING] * 2]
+
+    def test_takes_nothing_twice(self) -> None:
+        push_many([(noop, (), {})] * 3)
+        first, second = a_server(1).pk, a_server(2).pk
+        taken = lifecycle.claim(first, 1, 2, None) + lifecycle.claim(second, 1, 2, None)
+        assert len({task.id for task in taken}) == len(taken) == 3
+
+    def test_takes_from_the_chosen_queues_only(self) -> None:
+        using(queue="mail").push(noop)
+        slow = using(queue="slow").push(noop)
+        assert [task.id for task in lifecycle.claim(a_server().pk, 1, 9, ["slow"])] == [slow.pk]
+
+    def test_leaves_what_is_not_due(self) -> None:
+        using(run_after=timedelta(hours=1)).push(noop)
+        assert lifecycle.claim(a_server().pk, 1, 9, None) == []
+        assert lifecycle.promote(None, 9) == 0
+
+    def test_finds_by_an_index(self) -> None:
+        push_task_to_queue(noop)
+        with CaptureQueriesContext(connection) as queries:
+            lifecycle.claim(a_server().pk, 1, 9, None)
+        select = next(query["sql"] for query in queries if "ORDER BY" in query["sql"])
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":  # which would scan a table of one row
+                cursor.execute("SET LOCAL enable_seqscan = off")
+            explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+            cursor.execute(f"{explain} {select}")
+            plan = str(cursor.fetchall())
+        assert "leek_ready" in plan
+        assert "sort" not in plan.lower()
+
+
+class TestSettle:
+    """Recording outcomes, for the server that still owns the task."""
+
+    def test_records_all_kinds_together(self) -> None:
+        server = a_server()
+        push_many([(add, (1, 2), {})] * 3)
+        one, two, three = lifecycle.claim(server.pk, 1, 3, None)
+        assert lifecycle.settle(server.pk, [success(one), failure(two), retry(three)]) == []
+        assert states() == [State.SUCCESSFUL, State.FAILED, State.DEFERRED]
+        assert set(QueuedTasks.objects.values_list("tries", flat=True)) == {1}
+        assert SuccessTasks.objects.get().task_id == one.id
+        failed = QueuedTasks.objects.get(pk=two.id)
+        assert failed.exception is not None
+        assert (failed.exception.type, failed.exception.message) == ("ValueError", "as asked")
+        with pytest.raises(TaskFailed, match="ValueError: as asked"):
+            _ = failed.result
+
+    def test_takes_few_statements_however_many_outcomes(self) -> None:
+        server = a_server()
+        push_many([(noop, (), {})] * 200)
+        outcomes: list[Outcome] = [
+            success(task) for task in lifecycle.claim(server.pk, 1, 200, None)
+        ]
+        with CaptureQueriesContext(connection) as queries:
+            lifecycle.settle(server.pk, outcomes)
+        changing = [query for query in queries if "SAVEPOINT" not in query["sql"]]
+        assert len(changing) <= 3
+
+    @pytest.mark.parametrize("late", [success, failure, retry])
+    def test_refuses_an_outcome_of_a_superseded_claim(self, late: Any) -> None:
+        first, second = a_server(1), a_server(2)
+        push_task_to_queue(noop)
+        (old,) = lifecycle.claim(first.pk, 1, 1, None)
+        lifecycle.rescue(first.pk, (), 3)
+        (new,) = lifecycle.claim(second.pk, 1, 1, None)
+        outcome = late(old)
+        assert lifecycle.settle(first.pk, [outcome]) == [outcome]
+        assert states() == [State.RUNNING]
+        assert not FailedTasks.objects.exists()
+        assert not SuccessTasks.objects.exists()
+        assert lifecycle.settle(second.pk, [success(new)]) == []
+        assert states() == [State.SUCCESSFUL]
+
+    def test_refuses_a_late_outcome_of_the_same_server(self) -> None:
+        server = a_server()
+        push_task_to_queue(noop)
+        (old,) = lifecycle.claim(server.pk, 1, 1, None)
+        lifecycle.release(server.pk, [old])
+        lifecycle.claim(server.pk, 2, 1, None)
+        refused = lifecycle.settle(server.pk, [success(old)])
+        assert [outcome.claimed for outcome in refused] == [old]
+        assert states() == [State.RUNNING]
+
+    def test_records_the_others_where_one_is_refused(self) -> None:
+        server = a_server()
+        push_many([(noop, (), {})] * 3)
+        tasks = lifecycle.claim(server.pk, 1, 3, None)
+        lifecycle.release(server.pk, [tasks[1]])
+        outcomes: list[Outcome] = [success(task) for task in tasks]
+        assert lifecycle.settle(server.pk, outcomes) == [outcomes[1]]
+        assert states() == [State.SUCCESSFUL, State.READY, State.SUCCESSFUL]
+        assert SuccessTasks.objects.count() == 2
+
+    def test_knows_an_outcome_that_is_stored_already(self) -> None:
+        server = a_server()
+        push_task_to_queue(noop)
+        (task,) = lifecycle.claim(server.pk, 1, 1, None)
+        assert lifecycle.settle(server.pk, [success(task)]) == []
+        assert lifecycle.settle(server.pk, [success(task)]) == []
+        assert SuccessTasks.objects.count() == 1
+
+    def test_puts_a_retry_off_without_spending_a_try_on_a_parked_task(self) -> None:
+        server = a_server()
+        push_task_to_queue(noop)
+        (task,) = lifecycle.claim(server.pk, 1, 1, None)
+        lifecycle.settle(server.pk, [retry(task, 0, spends_try=False)])
+        assert QueuedTasks.objects.get().tries == 0
+        assert lifecycle.look(server.pk, None).next_due == 0
+        assert lifecycle.promote(None, 9) == 1
+        assert states() == [State.READY]
+
+
+class TestLook:
+    """One statement tells what there is to do."""
+
+    def test_finds_nothing_in_an_empty_queue(self) -> None:
+        server = a_server()
+        with CaptureQueriesContext(connection) as queries:
+            agenda = lifecycle.look(server.pk, None)
+        assert len(queries) == 1
+        assert agenda == lifecycle.Agenda(ready=False, next_due=None, dead_servers=False)
+
+    def test_finds_ready_and_deferred_tasks_of_its_queues(self) -> None:
+        server = a_server()
+        using(queue="mail").push(noop)
+        using(queue="slow", run_after=timedelta(minutes=10)).push(noop)
+        assert lifecycle.look(server.pk, ["mail"]).ready
+        assert lifecycle.look(server.pk, ["mail"]).next_due is None
+        agenda = lifecycle.look(server.pk, ["slow"])
+        assert not agenda.ready
+        assert agenda.next_due == pytest.approx(600, abs=30)
+
+    def test_finds_servers_whose_lease_is_over(self) -> None:
+        server = a_server()
+        a_server(2, seconds=-1)
+        assert lifecycle.look(server.pk, None).dead_servers
+
+    def test_finds_that_its_own_lease_was_ended(self) -> None:
+        server = a_server()
+        assert leases.bury(server, even_if_renewed=True)
+        assert not lifecycle.look(server.pk, None).registered
+
+
+class TestRescue:
+    """Giving back the rows of a dead server."""
+
+    def test_gives_claimed_tasks_back_at_no_cost(self) -> None:
+        server = a_server()
+        push_many([(noop, (), {})] * 2)
+        lifecycle.claim(server.pk, 1, 2, None)
+        assert lifecycle.rescue(server.pk, (), 3) == 2
+        assert states() == [State.READY, State.READY]
+        assert set(QueuedTasks.objects.values_list("crashes", "tries")) == {(0, 0)}
+
+    def test_charges_a_crash_to_what_was_running_only(self) -> None:
+        server = a_server()
+        rows = push_many([(noop, (), {})] * 2)
+        lifecycle.claim(server.pk, 1, 2, None)
+        lifecycle.rescue(server.pk, {rows[0].pk}, 3)
+        assert list(QueuedTasks.objects.order_by("pk").values_list("crashes", flat=True)) == [1, 0]
+
+    def test_fails_a_task_that_crashed_too_often(self) -> None:
+        row = push_task_to_queue(noop)
+        for number in range(3):
+            server = a_server()
+            assert len(lifecycle.claim(server.pk, number, 1, None)) == 1
+            lifecycle.rescue(server.pk, {row.pk}, 3)
+        row.refresh_from_db()
+        assert (row.state, row.crashes, row.tries) == (State.FAILED, 3, 0)
+        assert row.exception is not None
+        assert row.exception.type == "leek.exceptions.WorkerLost"
+
+    def test_leaves_the_tasks_of_others(self) -> None:
+        first, second = a_server(1), a_server(2)
+        push_task_to_queue(noop)
+        lifecycle.claim(first.pk, 1, 1, None)
+        assert lifecycle.rescue(second.pk, (), 3) == 0
+        assert states() == [State.RUNNING]
+
+    def test_finds_what_nobody_alive_owns(self) -> None:
+        me, dead, gone = a_server(1), a_server(2, seconds=-1), a_server(3)
+        push_many([(noop, (), {})] * 3)
+        for server in (me, dead, gone):
+            lifecycle.claim(server.pk, 1, 1, None)
+        leases.resign(gone.pk)
+        assert sorted(lifecycle.abandoned(me.pk)) == [dead.pk, gone.pk]
+
+    def test_spares_a_server_that_renewed_its_lease(self) -> None:
+        server = a_server(seconds=-1)
+        assert leases.renew(server.pk, 30)
+        assert not leases.bury(server, even_if_renewed=False)
+        assert Servers.objects.exists()
+
+    def test_knows_the_predecessor_by_its_address(self) -> None:
+        old, new, other = a_server(1), a_server(1), a_server(2)
+        assert leases.predecessors(new) == [old]
+        assert leases.predecessors(other) == []
+
+
+class TestFinishedTasks:
+    """Failed tasks pushed back, finished ones purged."""
+
+    def failed(self) -> QueuedTasks:
+        """Return a task that failed after a crash and a try."""
+        server = a_server()
+        row = push_task_to_queue(noop)
+        (task,) = lifecycle.claim(server.pk, 1, 1, None)
+        lifecycle.settle(server.pk, [failure(task)])
+        row.refresh_from_db()
+        return row
+
+    def test_a_failed_task_pushed_back_has_clean_counters(self) -> None:
+        row = self.failed()
+        assert lifecycle.retry_failed([row.pk]) == 1
+        row.refresh_from_db()
+        assert (row.state, row.tries, row.crashes) == (State.READY, 0, 0)
+        assert not FailedTasks.objects.exists()
+
+    def test_only_failed_tasks_are_pushed_back(self) -> None:
+        row = push_task_to_queue(noop)
+        assert lifecycle.retry_failed([row.pk]) == 0
+
+    def test_only_finished_tasks_are_purged(self) -> None:
+        failed, waiting = self.failed(), push_task_to_queue(noop)
+        assert lifecycle.purge([failed.pk, waiting.pk]) == 1
+        assert list(QueuedTasks.objects.all()) == [waiting]
+        assert not FailedTasks.objects.exists()

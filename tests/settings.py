@@ -8,7 +8,7 @@ import environ
 
 env = environ.Env()
 
-SECRET_KEY = "for tests only"
+SECRET_KEY = env.str("TESTS_SECRET_KEY", default="for tests only")
 TIME_ZONE = "UTC"
 USE_TZ = True
 DEBUG = env.bool("TESTS_DEBUG", default=False)

@@ -110,7 +110,7 @@ class WorkerPool:
     @property
     def is_working(self) -> bool:
         """Whether a worker still runs."""
-        return any(worker.is_alive for worker in self._workers)
+        return not all(worker.has_ended for worker in self._workers)
 
     def begin_stop(self, deadline: float) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""

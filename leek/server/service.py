@@ -49,6 +49,7 @@ class Service:
 
     def __init__(self, outage: Outage, on_end: Callable[[], None] | None = None) -> None:
         self.stopping = threading.Event()
+        self._ended = threading.Event()
         self._outage = outage
         self._failures = 0
         self._on_end = on_end
@@ -73,9 +74,9 @@ class Service:
         return not self._thread.is_alive()
 
     @property
-    def is_alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+    def has_ended(self) -> bool:
+        """Whether the loop is over; true when `on_end` is called, unlike the thread's own state."""
+        return self._ended.is_set()
 
     def _run(self) -> None:
         try:
@@ -83,6 +84,7 @@ class Service:
                 self.run_guarded()
         finally:
             close_connections()
+            self._ended.set()
             if self._on_end:
                 self._on_end()
 

@@ -38,6 +38,7 @@ class Supervisor:
     """Runs in the main thread: it waits for requests, and acts on them one after the other."""
 
     def __init__(self, options: ServerOptions, pool_options: PoolOptions) -> None:
+        self._listener = Listener(options.host, options.port, self)
         self._options = options
         self._pool_options = pool_options
         self._mailbox = Mailbox()
@@ -47,7 +48,6 @@ class Supervisor:
         self._stop_requested = False
         self._signals = 0
         self._idle_since: float | None = None
-        self._listener = Listener(options.host, options.port, self)
 
     def run(self, on_ready: Callable[[str, int], None]) -> None:
         """Serve until a stop is asked for; call `on_ready` with address and port when working."""

@@ -33,7 +33,7 @@ class HintCounter:
 
     def take(self) -> list[str]:
         """Return the words that came since the last call."""
-        words = []
+        words: list[str] = []
         while True:
             try:
                 connection, _ = self._socket.accept()
@@ -79,9 +79,9 @@ class TestThePushedRow:
         assert hints.take() == ["hint"]
 
     def test_exists_only_if_the_transaction_commits(self, hints: HintCounter) -> None:
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
+        with transaction.atomic():
             push_task_to_queue(noop)
-            1 / 0  # noqa: B018
+            transaction.set_rollback(True)
         assert not QueuedTasks.objects.exists()
         assert hints.take() == []
 
@@ -95,9 +95,9 @@ class TestThePushedRow:
 
     def test_hints_although_a_savepoint_before_it_was_rolled_back(self, hints: HintCounter) -> None:
         with transaction.atomic():
-            with pytest.raises(ZeroDivisionError), transaction.atomic():
+            with transaction.atomic():
                 push_task_to_queue(noop)
-                1 / 0  # noqa: B018
+                transaction.set_rollback(True)
             push_task_to_queue(noop)
         assert QueuedTasks.objects.count() == 1
         assert hints.take() == ["hint"]

@@ -96,7 +96,7 @@ class TestATask:
         row = push_task_to_queue(a_callable)
         after = push_task_to_queue(tasks.add, 1, 2)
         assert after.wait(60) == 3
-        with pytest.raises(TaskFailed, match="SystemExit|KeyboardInterrupt"):
+        with pytest.raises(TaskFailed, match=r"SystemExit|KeyboardInterrupt"):
             row.wait(60)
 
     def test_that_waits_for_a_retry_holds_nobody_up(self, start_server: StartServer) -> None:

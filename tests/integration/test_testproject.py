@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from email.message import EmailMessage
 from http.cookiejar import CookieJar
 from pathlib import Path
 from queue import SimpleQueue
@@ -265,13 +267,10 @@ def test_a_part_that_dies_stops_the_others(own_demo: DemoProcess, part: str, lin
 
 
 def test_taken_ports_are_left_alone(tmp_path: Path) -> None:
-    takers = [socket.socket() for _ in range(2)]
-    for taker, port in zip(takers, (8000, 8002), strict=True):
-        try:
-            taker.bind(("127.0.0.1", port))
-            taker.listen()
-        except OSError:
-            pass  # somebody else has taken it: just as good
+    takers = []
+    for port in (8000, 8002):
+        with suppress(OSError):  # somebody else has taken it: just as good
+            takers.append(socket.create_server(("127.0.0.1", port)))
     running = DemoProcess(tmp_path / "db.sqlite3")
     try:
         assert "(port 8000 was taken)" in running.find(SITE)[0]
@@ -302,11 +301,13 @@ def test_the_settings_raise_no_warning(tmp_path: Path) -> None:
 def test_the_sink_takes_a_mail_as_it_was_sent() -> None:
     inbox: SimpleQueue[Mail] = SimpleQueue()
     port = free_port(8025)
-    text = "Subject: =?utf-8?q?Cr=C3=A8me?=\nContent-Type: text/plain; charset=utf-8\n\nBrûlée\n"
+    message = EmailMessage()
+    message["Subject"] = "Crème"
+    message.set_content("Brûlée\n\nà la carte\n")
     with MailSink(port, inbox.put) as sink, smtplib.SMTP("127.0.0.1", port) as client:
-        client.sendmail("a@example.com", ["b@example.com"], text.encode())
+        client.send_message(message, "a@example.com", ["b@example.com"])
         mail = inbox.get(timeout=PATIENCE)
-    assert mail == Mail("a@example.com", "b@example.com", "Crème", "Brûlée")
+    assert mail == Mail("a@example.com", "b@example.com", "Crème", "Brûlée\n\nà la carte")
     assert sink.mails == [mail]
 
 

@@ -1,0 +1,298 @@
+"""The commands, as an operator types them."""
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from leek import leases, lifecycle, upkeep
+from leek.api import push_many, push_task_to_queue, using
+from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
+from leek.outcome import ErrorReport, Failure, Success
+from tests.conftest import StartServer
+from tests.site import tasks
+from tests.support import manage, wait_until
+
+
+def run(*arguments: str) -> str:
+    """Run a management command in this process, and return what it printed."""
+    printed = StringIO()
+    call_command(*arguments, stdout=printed, stderr=StringIO())
+    return printed.getvalue()
+
+
+def finish(
+    rows: Iterable[QueuedTasks], error: str | None = None, ago: timedelta = timedelta()
+) -> list[int]:
+    """Finish tasks, so long ago; with an error they fail."""
+    server = leases.register(address="x", port=1, workers=1, queues=None, seconds=30)
+    when = timezone.now() - ago
+    wanted = {row.pk for row in rows}
+    claimed = [task for task in lifecycle.claim(server.pk, 1, 10_000, None) if task.id in wanted]
+    lifecycle.settle(
+        server.pk,
+        [
+            Success(task, when, when, None)
+            if error is None
+            else Failure(task, when, when, ErrorReport(error, "as asked", "Traceback"))
+            for task in claimed
+        ],
+    )
+    lifecycle.release_all(server.pk)
+    leases.resign(server.pk)
+    return sorted(wanted)
+
+
+class TestStatus:
+    """leek_status, for a running, a stopped and an absent server."""
+
+    def test_prints_exactly_two_lines_for_a_question(self, start_server: StartServer) -> None:
+        start_server()
+        for _ in range(3):
+            push_task_to_queue(tasks.noop).wait(60)
+        for question, received in (
+            ("ping", """(True, "I'm OK")"""),
+            ("waiting", "(True, 0)"),
+            ("handled", "(True, 3)"),
+        ):
+            answer = manage("leek_status", question)
+            assert answer.stdout == f"Sent: {question}\nReceived: {received}\n"
+            assert (answer.returncode, answer.stderr) == (0, "")
+
+    def test_says_that_the_worker_is_off(self, start_server: StartServer) -> None:
+        server = start_server()
+        assert manage("leek_stop", "--worker-only").stdout == "Worker off.\n"
+        push_task_to_queue(tasks.noop)
+        for question in ("ping", "waiting", "handled"):
+            answer = manage("leek_status", question)
+            assert answer.stdout == f"Sent: {question}\nReceived: (False, 'Worker Off')\n"
+            assert (answer.returncode, answer.stderr) == (1, "")
+        assert manage("leek_status").returncode == 1
+        assert not server.ended
+        assert QueuedTasks.objects.get().state == State.READY
+
+    @pytest.mark.django_db(transaction=True)
+    def test_says_in_one_line_that_there_is_no_server(self, port: int) -> None:
+        for arguments in (("ping",), ("waiting",), ("handled",)):
+            answer = manage("leek_status", *arguments)
+            assert answer.stdout == ""
+            assert f"No leek_server answers at localhost:{port}" in answer.stderr
+            assert answer.stderr.count("\n") == 1
+            assert answer.returncode == 2
+
+    @pytest.mark.django_db(transaction=True)
+    def test_tells_the_figures_although_there_is_no_server(self, port: int) -> None:
+        push_task_to_queue(tasks.noop)
+        using(run_after=timedelta(hours=1)).push(tasks.noop)
+        answer = manage("leek_status")
+        assert answer.stdout.startswith("Oldest waiting task: ")
+        assert "\nWaiting: 1\nDeferred: 1\nRunning: 0\nSuccessful: 0\nFailed: 0\n" in answer.stdout
+        assert f"Worker at localhost:{port}: no server" in answer.stdout
+        assert answer.returncode == 2
+
+    def test_tells_everything_as_json(self, start_server: StartServer) -> None:
+        server = start_server("--workers", "2", "--queues", "mail")
+        answer = manage("leek_status", "--json")
+        figures = json.loads(answer.stdout)
+        assert answer.returncode == 0
+        assert figures["worker_on"] is True
+        assert (figures["waiting"], figures["oldest_waiting"]) == (0, None)
+        (found,) = figures["servers"]
+        assert (found["port"], found["workers"], found["queues"]) == (server.port, 2, ["mail"])
+        asked = json.loads(manage("leek_status", "ping", "--json").stdout)
+        assert asked == {"sent": "ping", "received": [True, "I'm OK"]}
+
+
+class TestStop:
+    """leek_stop."""
+
+    def test_returns_when_the_server_is_gone(self, start_server: StartServer) -> None:
+        server = start_server()
+        answer = manage("leek_stop")
+        assert (answer.returncode, answer.stdout) == (0, "Server stopped.\n")
+        assert manage("leek_status", "ping").returncode == 2
+        assert server.wait() == 0
+
+    def test_stops_a_server_whose_worker_is_off(self, start_server: StartServer) -> None:
+        server = start_server()
+        for _ in range(2):
+            assert manage("leek_stop", "--worker-only").returncode == 0
+        assert manage("leek_stop").returncode == 0
+        assert server.wait() == 0
+
+    @pytest.mark.django_db(transaction=True)
+    def test_says_that_there_is_no_server(self, port: int) -> None:
+        answer = manage("leek_stop")
+        assert answer.returncode == 2
+        assert f"localhost:{port}" in answer.stderr
+
+    def test_is_not_obeyed_without_the_secret(self, start_server: StartServer) -> None:
+        server = start_server()
+        assert manage("leek_stop", TESTS_SECRET_KEY="another").returncode == 2
+        assert manage("leek_status", "ping").returncode == 0
+        assert not server.ended
+
+
+@pytest.mark.django_db
+class TestPush:
+    """leek_push."""
+
+    def test_pushes_a_task(self) -> None:
+        printed = run(
+            "leek_push",
+            "tests.site.tasks.echo",
+            "--args=[1, [2]]",
+            '--kwargs={"urgent": true}',
+            "--queue=mail",
+            "--priority=5",
+        )
+        row = QueuedTasks.objects.get()
+        assert printed == f"Pushed task {row.pk}.\n"
+        assert (row.name, row.queue, row.priority) == ("tests.site.tasks.echo", "mail", 5)
+        assert '"args": [1, [2]], "kwargs": {"urgent": true}' in row.payload
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["tests.site.tasks.missing"], "missing"),
+            (["nowhere"], "dotted path"),
+            (["tests.site.tasks.add", "--args=[1]"], "second"),
+            (["tests.site.tasks.add", "--args={}"], "not a JSON list"),
+            (["tests.site.tasks.add", "--args=[1"], "not a JSON list"),
+            (["tests.site.tasks.add", "--kwargs=[]"], "not a JSON object"),
+            (["tests.site.tasks.noop", "--priority=500"], "priority is 500"),
+        ],
+    )
+    def test_refuses_by_name(self, arguments: list[str], message: str) -> None:
+        with pytest.raises(CommandError, match=message):
+            run("leek_push", *arguments)
+        assert not QueuedTasks.objects.exists()
+
+
+@pytest.mark.django_db
+class TestPurge:
+    """leek_purge."""
+
+    def test_deletes_successes_with_their_outcome(self) -> None:
+        finish(push_many([(tasks.noop, (), {})] * 5))
+        (failed,) = finish([push_task_to_queue(tasks.noop)], error="ValueError")
+        waiting = push_task_to_queue(tasks.noop)
+        assert run("leek_purge", "--dry-run") == "Would delete 5 tasks.\n"
+        assert run("leek_purge") == "Deleted 5 tasks.\n"
+        assert sorted(QueuedTasks.objects.values_list("pk", flat=True)) == [failed, waiting.pk]
+        assert not SuccessTasks.objects.exists()
+        assert FailedTasks.objects.count() == 1
+
+    def test_deletes_failed_tasks_or_both_when_asked(self) -> None:
+        finish(push_many([(tasks.noop, (), {})] * 2))
+        finish(push_many([(tasks.noop, (), {})] * 3), error="ValueError")
+        assert run("leek_purge", "--all", "--dry-run") == "Would delete 5 tasks.\n"
+        assert run("leek_purge", "--failed") == "Deleted 3 tasks.\n"
+        assert run("leek_purge", "--all") == "Deleted 2 tasks.\n"
+        assert not QueuedTasks.objects.exists()
+
+    @pytest.mark.parametrize(("age", "left"), [("30m", 0), ("2h", 0), ("3h", 1), ("1d", 1)])
+    def test_spares_what_is_younger(self, age: str, left: int) -> None:
+        finish([push_task_to_queue(tasks.noop)], ago=timedelta(hours=2, minutes=30))
+        run("leek_purge", "--older-than", age)
+        assert QueuedTasks.objects.count() == left
+
+    @pytest.mark.parametrize("age", ["soon", "7 days", "-1d", "1y", "99999999999999w"])
+    def test_refuses_what_is_no_age(self, age: str) -> None:
+        with pytest.raises(CommandError, match="age"):
+            run("leek_purge", f"--older-than={age}")
+
+    def test_works_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(upkeep, "BATCH", 7)
+        finish(push_many([(tasks.noop, (), {})] * 20))
+        assert list(upkeep.purge(upkeep.successes())) == [7, 7, 6]
+
+
+@pytest.mark.django_db
+class TestRetryFailed:
+    """leek_retry_failed."""
+
+    @pytest.fixture
+    def failed(self) -> dict[str, int]:
+        """Return the ids of three failed tasks, by a word for each."""
+        mail = using(queue="mail").push(tasks.add, 1, 2)
+        finish([mail], error="smtplib.SMTPException")
+        plain = push_task_to_queue(tasks.noop)
+        finish([plain], error="ValueError")
+        old = push_task_to_queue(tasks.noop)
+        finish([old], error="ValueError", ago=timedelta(days=2))
+        return {"mail": mail.pk, "plain": plain.pk, "old": old.pk}
+
+    @pytest.mark.parametrize(
+        ("arguments", "chosen"),
+        [
+            ([], {"mail", "plain", "old"}),
+            (["--task=tests.site.tasks.add"], {"mail"}),
+            (["--queue=mail"], {"mail"}),
+            (["--exception=SMTPException"], {"mail"}),
+            (["--exception=smtplib.SMTPException"], {"mail"}),
+            (["--exception=ValueError"], {"plain", "old"}),
+            (["--exception=Error"], set()),
+            ([f"--since={timezone.now() - timedelta(days=1):%Y-%m-%dT%H:%M}"], {"mail", "plain"}),
+            ([f"--since={timezone.now() - timedelta(days=9):%Y-%m-%d}"], {"mail", "plain", "old"}),
+        ],
+    )
+    def test_pushes_back_what_is_chosen(
+        self, failed: dict[str, int], arguments: list[str], chosen: set[str]
+    ) -> None:
+        ids = {failed[word] for word in chosen}
+        would = f"Would push back {len(ids)} tasks.\n"
+        assert run("leek_retry_failed", "--dry-run", *arguments) == would
+        assert FailedTasks.objects.count() == 3
+        assert run("leek_retry_failed", *arguments) == f"Pushed back {len(ids)} tasks.\n"
+        assert set(QueuedTasks.objects.ready().values_list("pk", flat=True)) == ids
+        assert FailedTasks.objects.count() == 3 - len(ids)
+
+    def test_pushes_back_by_id(self, failed: dict[str, int]) -> None:
+        unknown = str(failed["old"] + 1000)
+        printed = run("leek_retry_failed", str(failed["plain"]), str(failed["old"]), unknown)
+        assert printed == "Pushed back 2 tasks.\n"
+
+    def test_refuses_what_is_no_time(self) -> None:
+        with pytest.raises(CommandError, match="yesterday is not a time"):
+            run("leek_retry_failed", "--since=yesterday")
+
+    def test_works_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(upkeep, "BATCH", 7)
+        finish(push_many([(tasks.noop, (), {})] * 20), error="ValueError")
+        assert list(upkeep.retry(upkeep.failures())) == [7, 7, 6]
+
+
+def test_a_failed_task_runs_again(start_server: StartServer, tmp_path: Any) -> None:
+    start_server(LEEK_MAX_RETRIES="1")
+    row = push_task_to_queue(tasks.fail_until, str(tmp_path / "tries"), 2)
+
+    def has_failed() -> bool:
+        row.refresh_from_db()
+        return row.state == State.FAILED
+
+    wait_until(has_failed)
+    run("leek_retry_failed")
+    row.refresh_from_db()
+    assert row.wait(60) == 2
+    assert row.tries == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workers=0"], "0 is not a whole number from 1"),
+        (["--max-tasks=-1"], "not a whole number from 1"),
+        (["--shutdown-timeout=-1"], "not a number of seconds from 0"),
+        (["--host=no.such.host.invalid"], "cannot listen"),
+    ],
+)
+def test_leek_server_refuses_by_name(arguments: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        run("leek_server", "--port=0", *arguments)

@@ -1,0 +1,793 @@
+"""The README is run: each of its examples, tables and commands is held against what leek does.
+
+Every literal block has a name: the option `:name:`, or the comment in front of it. A test asks for
+blocks by name with `executes`; a block that no test asks for fails `test_every_block_is_executed`.
+"""
+
+import ast
+import configparser
+import doctest
+import email
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+from demo.management.commands import demo
+from django.apps import apps
+from django.core.management import load_command_class
+from django.core.management.base import BaseCommand, CommandParser
+from django.test import override_settings
+from docutils import nodes
+from docutils.core import publish_doctree
+from environ import Env
+
+import leek
+from leek import conf, serializer
+from leek.api import push_many, push_task_to_queue, using
+from leek.conf import DEFAULTS, config
+from leek.management.commands.leek_server import pool_options
+from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
+from tests.conftest import StartServer
+from tests.site.tasks import fail, noop, wait_for
+from tests.support import ROOT, LeekServer, free_port, manage, wait_until
+
+README, CHANGELOG = ROOT / "README.rst", ROOT / "CHANGELOG.rst"
+COMMANDS = sorted(path.stem for path in ROOT.glob("leek/management/commands/leek_*.py"))
+KINDS = {"console", "ini", "pycon", "python", "set-up", "text"}
+
+
+# Reading the README
+
+
+@dataclass(frozen=True)
+class Block:
+    """A literal block: what kind of text it is, its name, and the text."""
+
+    kind: str
+    name: str
+    text: str
+
+    def session(self) -> list[tuple[str, str]]:
+        """Return the commands of a console, each with what it prints."""
+        assert self.kind == "console", self
+        first, *parts = re.split(r"^\$ ", self.text, flags=re.MULTILINE)
+        assert not first, self
+        return [
+            (command, output.strip()) for command, _, output in (p.partition("\n") for p in parts)
+        ]
+
+
+def parse(path: Path) -> nodes.document:
+    """Return the document; raise where docutils has anything at all to say."""
+    overrides = {
+        "report_level": 1,
+        "halt_level": 1,
+        "syntax_highlight": "none",
+        "_disable_config": True,
+    }
+    document = publish_doctree(path.read_text("utf-8"), settings_overrides=overrides)
+    assert isinstance(document, nodes.document)
+    return document
+
+
+DOCUMENT = parse(README)
+
+
+def block_of(node: nodes.literal_block) -> Block:
+    """Return a literal block with its kind and its name."""
+    if "code" in node["classes"]:
+        (kind,) = [name for name in node["classes"] if name != "code"] or ["code"]
+        return Block(kind, " ".join(node["names"]), node.astext())
+    siblings = node.parent.children
+    before = siblings[siblings.index(node) - 1]
+    name = before.astext() if isinstance(before, nodes.comment) else ""
+    return Block("set-up" if name else "literal", name, node.astext())
+
+
+BLOCKS = [
+    *map(block_of, DOCUMENT.findall(nodes.literal_block)),
+    *(Block("doctest", "", node.astext()) for node in DOCUMENT.findall(nodes.doctest_block)),
+]
+EXECUTED: set[str] = set()
+
+
+def executes(*names: str) -> pytest.MarkDecorator:
+    """Give a test the blocks of these names, in the argument `blocks`."""
+    EXECUTED.update(names)
+    found = {block.name: block for block in BLOCKS}
+    assert found.keys() >= set(names), f"README.rst has no block named {set(names) - found.keys()}"
+    return pytest.mark.parametrize("blocks", [[found[name] for name in names]], ids=[names[0]])
+
+
+def section(title: str) -> nodes.section:
+    """Return the section of this title."""
+    (found,) = [node for node in DOCUMENT.findall(nodes.section) if node[0].astext() == title]
+    return found
+
+
+def table(title: str) -> list[list[str]]:
+    """Return the rows of the first table of a section, without its head."""
+    body = next(section(title).findall(nodes.tbody))
+    return [[cell.astext() for cell in row.children] for row in body.children]
+
+
+def literals(root: nodes.Element) -> str:
+    """Return what is set in type, inline or as a block."""
+    kinds = (nodes.literal, nodes.literal_block)
+    return "\n".join(node.astext() for node in root.findall() if isinstance(node, kinds))
+
+
+# The site that the README builds
+
+
+@dataclass(frozen=True)
+class Site:
+    """A Django site in a folder, as a newcomer has it."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> Path:
+        """The settings as Django makes them, and what was added."""
+        return self.folder / "mysite" / "settings.py"
+
+    def environment(self, settings: str = "mysite.settings", **extra: str) -> dict[str, str]:
+        """Return what makes `manage` and `LeekServer` work on this site."""
+        paths = os.pathsep.join([str(ROOT), str(self.folder)])
+        return {"DJANGO_SETTINGS_MODULE": settings, "PYTHONPATH": paths, **extra}
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command of this site that succeeds, and return what it prints."""
+        done = manage(*arguments, **self.environment())
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def add(self, block: Block) -> None:
+        """Add a block of Python to the file that its first line names."""
+        assert block.kind == "python", block
+        heading = re.match(r"# (\S+\.py)\n", block.text)
+        assert heading, f"the block {block.name} does not begin with the name of its file"
+        file = self.settings if heading[1] == "settings.py" else self.folder / heading[1]
+        file.parent.mkdir(exist_ok=True)
+        with file.open("a") as stream:
+            stream.write(f"\n\n{block.text}\n")
+
+    def mails(self) -> list[Message]:
+        """Return the mails that were sent."""
+        files = sorted((self.folder / "mails").glob("*.log"))
+        return [email.message_from_bytes(file.read_bytes()) for file in files]
+
+
+def new_site(folder: Path) -> Site:
+    """Have Django make a site."""
+    folder.mkdir(exist_ok=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "django", "startproject", "mysite", str(folder)], check=False
+    )
+    assert made.returncode == 0
+    return Site(folder)
+
+
+@pytest.fixture
+def site(tmp_path: Path, port: int) -> Site:
+    """Return a new site that nothing was added to."""
+    return new_site(tmp_path / "site")
+
+
+@pytest.fixture
+def start_site_server(site: Site, port: int) -> Iterator[Callable[[], LeekServer]]:
+    """Return a function that starts the new site's server."""
+    servers: list[LeekServer] = []
+
+    def start() -> LeekServer:
+        server = LeekServer(port, site.folder / "server.log", **site.environment())
+        servers.append(server)
+        return server.wait_until_ready()
+
+    yield start
+    for server in servers:
+        if not server.ended:
+            server.kill()
+
+
+MAILS_TO_FILES = """
+MAILS = BASE_DIR / "mails"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": FILES, "OPTIONS": {"file_path": MAILS}}}
+else:
+    EMAIL_BACKEND, EMAIL_FILE_PATH = FILES, MAILS
+"""
+URLS = """
+from django.urls import path
+from members import views
+
+urlpatterns = [
+    path("ask/", views.ask),
+    path("sign-up/", views.sign_up),
+    path("welcome-again/<int:user_id>/", views.welcome_again),
+    path("welcome-everybody/", views.welcome_everybody),
+    path("remind/<int:user_id>/", views.remind),
+]
+"""
+
+
+def add_members(site: Site, blocks: list[Block]) -> None:
+    """Give the site leek, the members' app and a mail backend that writes files."""
+    for block in blocks:
+        site.add(block)
+    with site.settings.open("a") as settings:
+        settings.write('import django\nFILES = "django.core.mail.backends.filebased.EmailBackend"')
+        settings.write(MAILS_TO_FILES)
+    (site.folder / "members" / "__init__.py").touch()
+    (site.folder / "mysite" / "urls.py").write_text(URLS)
+    site.manage("migrate", "-v0")
+
+
+# Running blocks
+
+
+def arguments_of(command: str) -> list[str]:
+    """Return what follows `python manage.py` in a command line."""
+    python, script, *arguments = shlex.split(command)
+    assert (python, script) == ("python", "manage.py"), command
+    return arguments
+
+
+def run_session(block: Block, **extra: str) -> list[str]:
+    """Run the commands of a console, and return what each prints; none may fail."""
+    printed = []
+    for command, _ in block.session():
+        done = manage(*arguments_of(command), **extra)
+        assert not done.stderr, done.stderr
+        printed.append(done.stdout.strip())
+    return printed
+
+
+def expected_of(block: Block) -> list[str]:
+    """Return what the commands of a console print, as the README has it."""
+    return [output for _, output in block.session()]
+
+
+# The text as a whole
+
+
+@pytest.mark.parametrize("path", [README, CHANGELOG], ids=["README", "CHANGELOG"])
+def test_docutils_renders_it_without_a_word(path: Path, tmp_path: Path) -> None:
+    assert parse(path).children
+    page = tmp_path / "page.html"
+    options = ("--no-config", "--report=1", "--halt=1", "--syntax-highlight=none")
+    done = subprocess.run(
+        [sys.executable, "-m", "docutils", *options, str(path), str(page)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "</html>" in page.read_text("utf-8")
+
+
+def test_every_block_is_executed() -> None:
+    assert {block.kind for block in BLOCKS} <= KINDS
+    names = [block.name for block in BLOCKS]
+    assert sorted(names) == sorted(EXECUTED)
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    titles = [node.astext() for node in parse(CHANGELOG).findall(nodes.title)]
+    assert any(title.startswith(f"{leek.__version__} ") for title in titles)
+
+
+# Install
+
+
+@executes("install-package", "install-app", "install-tables", "install-server", "sqlite-example")
+def test_four_steps_install_it(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer], port: int
+) -> None:
+    package, app, tables, server, sqlite = blocks
+    assert package.session() == [(f"pip install {setup_cfg()['metadata']['name']}", "")]
+    site.add(app)
+    assert "leek.W001" in site.manage("check")
+    site.add(sqlite)
+    site.manage("check", "--fail-level", "WARNING")
+    ((migrate, _),) = tables.session()
+    assert "Applying leek.0001_initial... OK" in site.manage(*arguments_of(migrate))
+    ((serve, ready),) = server.session()
+    assert arguments_of(serve) == ["leek_server"]
+    running = start_site_server()
+    assert ready.replace("8002", str(port)) in running.log
+    assert "Pushed task 1." in site.manage("leek_push", "builtins.len", "--args", '["leek"]')
+    wait_until(lambda: "builtins.len succeeded" in running.log, "the task")
+    assert running.terminate() == 0
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    """Return what setup.cfg says."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+# Push
+
+
+VISIT = """
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+from leek.models import QueuedTasks
+
+client = Client(SERVER_NAME="localhost")
+client.post("/ask/", {"question": "Where?"})
+client.post("/sign-up/", {"name": "Ann", "email": "ann@example.com"})
+print(client.get(f"/welcome-again/{User.objects.get().pk}/").content.decode())
+print(client.get("/welcome-everybody/").content.decode())
+client.get(f"/remind/{User.objects.get().pk}/")
+try:
+    with transaction.atomic():
+        client.post("/sign-up/", {"name": "Bob", "email": "bob@example.com"})
+        assert QueuedTasks.objects.filter(name="members.tasks.welcome").count() == 5
+        raise RuntimeError
+except RuntimeError:
+    pass
+"""
+
+
+@executes(
+    "push-from-a-view",
+    "a-task",
+    "push-in-a-transaction",
+    "push-from-an-async-view",
+    "push-many",
+    "push-with-options",
+    "settings-example",
+    "logging-example",
+)
+def test_the_views_push_and_the_server_mails(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    (app,) = [block for block in BLOCKS if block.name == "install-app"]
+    (sqlite,) = [block for block in BLOCKS if block.name == "sqlite-example"]
+    add_members(site, [app, sqlite, *blocks])
+    server = start_site_server()
+    printed = site.manage("shell", "-v0", "-c", VISIT)
+    assert re.search(r"^This is task \d+\.$", printed, re.MULTILINE)
+    assert "1 mails are on their way." in printed
+    wait_until(lambda: len(site.mails()) == 4, "four mails")
+    wait_until(lambda: figures(site)["successful"] == 4, "four outcomes")
+    assert figures(site)["deferred"] == 1
+    assert figures(site)["servers"][0]["workers"] == 4  # as the block of settings says
+    recipients = sorted(str(mail["To"]) for mail in site.mails())
+    assert recipients == ["ann@example.com"] * 3 + ["office@example.com"]
+    assert " INFO " not in server.log  # as the block of logging says
+    assert server.terminate() == 0
+
+
+def figures(site: Site) -> dict[str, Any]:
+    """Return what `leek_status --json` says of a site whose Worker is on."""
+    return dict(json.loads(site.manage("leek_status", "--json")))
+
+
+@executes("results-example", "refused")
+def test_results_are_returned_and_mistakes_are_refused(
+    blocks: list[Block], start_server: StartServer
+) -> None:
+    start_server(LEEK_RETRY_DELAY="0")
+    assert all(block.kind == "pycon" for block in blocks)
+    text = "\n".join(block.text for block in blocks)
+    example = doctest.DocTestParser().get_doctest(
+        text, {"__name__": "a_console"}, "README", str(README), 0
+    )
+    assert len(example.examples) >= 10
+    failures: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=failures.append)
+    assert not failures, "".join(failures)
+
+
+# Try it
+
+
+@executes("main command", "test command")
+def test_the_two_set_up_commands_are_one_line_each(blocks: list[Block]) -> None:
+    for block, extra in zip(blocks, ("demo", "test"), strict=True):
+        assert block.kind == "set-up"
+        assert "\n" not in block.text
+        make_venv, install, run = block.text.split(" && ")
+        assert make_venv == "python3 -m venv .venv"
+        assert shlex.split(install) == [".venv/bin/pip", "install", "-q", "-e", f".[{extra}]"]
+        assert extra in setup_cfg()["options.extras_require"]
+        assert_runs_here(run)
+
+
+def assert_runs_here(command: str) -> None:
+    """Assert that a command line of the virtual environment names what there is."""
+    python, *arguments = shlex.split(command)
+    assert python == ".venv/bin/python"
+    if arguments == ["-m", "pytest"]:
+        return
+    script, name, *options = arguments
+    assert (script, name) == ("testproject/manage.py", "demo")
+    assert (ROOT / script).is_file()
+    demo.Command().create_parser("manage.py", "demo").parse_args(options)
+
+
+@executes("open-the-demo")
+def test_the_demo_is_started_by_a_command_that_exists(blocks: list[Block]) -> None:
+    ((command, output),) = blocks[0].session()
+    assert_runs_here(command)
+    assert not output
+
+
+@executes("test-on-postgresql", "test-on-mariadb")
+def test_other_databases_are_named_by_extras_and_addresses_that_work(blocks: list[Block]) -> None:
+    for block, extra in zip(blocks, ("postgresql", "mysql"), strict=True):
+        (install, _), (run, _) = block.session()
+        assert shlex.split(install)[-1] == f".[test,{extra}]"
+        assert extra in setup_cfg()["options.extras_require"]
+        assignment, command = run.split(" ", 1)
+        variable, url = assignment.split("=", 1)
+        assert variable in (ROOT / "tests" / "settings.py").read_text()
+        assert Env.db_url_config(url)["ENGINE"] == f"django.db.backends.{extra}"
+        assert_runs_here(command)
+
+
+def test_extras_named_in_the_text_exist() -> None:
+    extras = set(re.findall(r"django-leek\[(\w+)\]", literals(DOCUMENT)))
+    assert extras
+    assert extras <= set(setup_cfg()["options.extras_require"])
+
+
+# Settings
+
+
+def test_the_settings_table_is_complete_and_right() -> None:
+    described = {key: ast.literal_eval(default) for key, default, _ in table("Settings")}
+    assert described == DEFAULTS
+
+
+@pytest.mark.parametrize("key", DEFAULTS)
+def test_every_setting_is_read_from_the_environment(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"QUEUES": "a,b", "EAGER": "true", "SERIALIZER": "json", "DATABASE": "default"}
+    values = {"QUEUES": ["a", "b"], "EAGER": True}
+    text = texts.get(key, "7")
+    monkeypatch.setenv(f"LEEK_{key}", text)
+    assert str(getattr(config, key)).removesuffix(".0") == str(values.get(key, text))
+
+
+def test_flag_wins_over_dictionary_over_environment_over_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("LEEK_WORKERS", raising=False)
+    flags = ["--workers", "8"]
+    assert workers_of([]) == 1
+    monkeypatch.setenv("LEEK_WORKERS", "2")
+    assert workers_of([]) == 2
+    with override_settings(TASKS_QUEUE={"WORKERS": 4}):
+        assert workers_of([]) == 4
+        assert workers_of(flags) == 8
+
+
+def workers_of(arguments: list[str]) -> int:
+    """Return how many Workers `leek_server` has with these arguments."""
+    return pool_options(vars(parsed("leek_server", arguments))).workers
+
+
+@executes("another-host")
+def test_another_host_is_named_by_a_setting(blocks: list[Block]) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks[0].text, names)
+    with override_settings(TASKS_QUEUE=names["TASKS_QUEUE"]):
+        assert not conf.unknown_keys()
+        assert not conf.wrong_values()
+        assert config.TASKS_HOST == "10.0.0.5"
+
+
+# Commands
+
+
+def parser_of(command: str) -> CommandParser:
+    """Return the parser of a management command of leek."""
+    return load_command_class("leek", command).create_parser("manage.py", command)
+
+
+def parsed(command: str, arguments: list[str]) -> Namespace:
+    """Return the options of a command; SystemExit where it has none like that."""
+    return parser_of(command).parse_args(arguments)
+
+
+def options_of(command: str) -> set[str]:
+    """Return the options that a command has of its own."""
+    return every_option(parser_of(command)) - EVERY_COMMANDS
+
+
+def every_option(parser: CommandParser) -> set[str]:
+    """Return all long options of a parser."""
+    strings = (string for action in parser._actions for string in action.option_strings)
+    return {string for string in strings if string.startswith("--")}
+
+
+EVERY_COMMANDS = every_option(BaseCommand().create_parser("manage.py", ""))
+
+
+def test_the_options_of_leek_server_are_all_described() -> None:
+    described = {option.split()[0] for option, _ in table("Running the server")}
+    assert described == options_of("leek_server")
+
+
+def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
+    unbuilt = set(re.findall(r"(?<![\w-])--[a-z-]+", literals(section("Not yet"))))
+    named = set(re.findall(r"(?<![\w-])--[a-z-]+", literals(DOCUMENT))) - unbuilt
+    own = {option for command in COMMANDS for option in options_of(command)}
+    assert unbuilt
+    assert not unbuilt & own
+    assert named >= own
+    assert named - own <= {"--database", "--once", "--verbosity"}
+    assert set(re.findall(r"\bleek_[a-z_]+", literals(DOCUMENT))) - table_names() == set(COMMANDS)
+
+
+def table_names() -> set[str]:
+    """Return the names of the tables of the database."""
+    return {model._meta.db_table for model in apps.get_app_config("leek").get_models()}
+
+
+def test_the_tables_are_those_of_the_models() -> None:
+    models = apps.get_app_config("leek").get_models()
+    described = {(model, name) for model, name, _ in table("What is stored")}
+    assert described == {(model.__name__, model._meta.db_table) for model in models}
+
+
+@executes("systemd-unit")
+def test_the_systemd_unit_starts_a_server_that_may_end_in_time(blocks: list[Block]) -> None:
+    assert blocks[0].kind == "ini"
+    unit = configparser.RawConfigParser()
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(blocks[0].text)
+    assert set(unit) - {"DEFAULT"} == {"Unit", "Service", "Install"}
+    service = unit["Service"]
+    python, script, command, *options = shlex.split(service["ExecStart"])
+    assert python == f"{service['WorkingDirectory']}/.venv/bin/python"
+    assert (script, command) == ("manage.py", "leek_server")
+    parsed(command, options)
+    assert service["Restart"] == "always"
+    assert int(service["TimeoutStopSec"]) > DEFAULTS["SHUTDOWN_TIMEOUT"]
+    for assignment in shlex.split(service["Environment"]):
+        assert assignment.split("=")[0].removeprefix("LEEK_") in DEFAULTS
+
+
+@executes("stopping-example")
+def test_a_stopped_worker_says_so_and_a_stopped_server_is_gone(
+    blocks: list[Block], start_server: StartServer
+) -> None:
+    server = start_server()
+    assert run_session(blocks[0]) == expected_of(blocks[0])
+    assert server.wait() == 0
+
+
+@executes("status-example", "status-at-a-glance", "status-as-json")
+def test_status_prints_what_the_readme_shows(
+    blocks: list[Block], start_server: StartServer, port: int, tmp_path: Path
+) -> None:
+    arguments = ("--workers", "4", "--queues", "default,mail")
+    server = start_server(*arguments, LEEK_MAX_RETRIES="1")
+    push_many([(noop, (), {})] * 860 + [(fail, (), {})] * 2)
+    for _ in range(115):
+        using(queue="a queue that nobody serves").push(noop)
+    for _ in range(3):
+        using(run_after=timedelta(hours=1)).push(noop)
+    gate = tmp_path / "gate"
+    push_task_to_queue(wait_for, str(gate))
+    wait_until(Path(f"{gate}.begun").exists, "the running task")
+    wait_until(lambda: SuccessTasks.objects.count() == 860, "860 successes")
+    wait_until(lambda: FailedTasks.objects.count() == 2, "two failures")
+    question, glance, as_json = blocks
+    assert run_session(question) == expected_of(question)
+    assert run_session(as_json) == expected_of(as_json)
+    (printed,), (expected,) = run_session(glance), expected_of(glance)
+    for shown, real in (
+        ("8002", str(port)),
+        ("web1", socket.gethostname()),
+        ("4711", str(server.process.pid)),
+    ):
+        assert shown in expected
+        expected = expected.replace(shown, real)
+    assert without_age(printed) == without_age(expected)
+    gate.touch()
+    wait_until(lambda: SuccessTasks.objects.count() == 861, "the end of the running task")
+
+
+def without_age(text: str) -> str:
+    """Return the output of `leek_status` without the age that it leads with."""
+    text, replaced = re.subn(r"\AOldest waiting task: \d+\.\d s\n", "", text)
+    assert replaced
+    return text
+
+
+def test_status_as_json_has_the_keys_that_are_named(start_server: StartServer) -> None:
+    start_server()
+    keys = json.loads(manage("leek_status", "--json").stdout)
+    named = {node.astext() for node in section("Status").findall(nodes.literal)}
+    assert set(keys) <= named
+
+
+@pytest.fixture
+def members(site: Site) -> dict[str, str]:
+    """Return an environment in which the tests' own site can import `members.tasks`."""
+    (task,) = [block for block in BLOCKS if block.name == "a-task"]
+    site.add(task)
+    (site.folder / "members" / "__init__.py").touch()
+    return site.environment("tests.settings")
+
+
+@executes("push-from-a-shell")
+def test_tasks_are_pushed_from_a_shell(
+    blocks: list[Block], transactional_db: None, members: dict[str, str]
+) -> None:
+    pushed = []
+    for command, expected in blocks[0].session():
+        printed = manage(*arguments_of(command), **members).stdout.strip()
+        assert re.sub(r"\d+", "N", printed) == re.sub(r"\d+", "N", expected)
+        pushed.append(QueuedTasks.objects.get(pk=re.findall(r"\d+", printed)[0]))
+    first, second = pushed
+    assert {first.name, second.name} == {"members.tasks.welcome"}
+    assert arguments_stored(first) == ([42], {})
+    assert arguments_stored(second) == ([], {"user_id": 42})
+    assert (second.queue, second.priority) == ("mail", 10)
+
+
+def arguments_stored(row: QueuedTasks) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of a row whose callable does not import in this process."""
+    stored = json.loads(row.payload.rpartition(":")[0])
+    return stored["args"], stored["kwargs"]
+
+
+@executes("crontab")
+def test_the_lines_of_the_crontab_do_what_they_say(
+    blocks: list[Block], transactional_db: None, members: dict[str, str]
+) -> None:
+    assert blocks[0].kind == "text"
+    finish({1: "", 2: "ValueError"}, ended=datetime(2020, 1, 1, tzinfo=UTC))
+    printed = []
+    for line in blocks[0].text.splitlines():
+        found = re.fullmatch(
+            r"(?:[\d*/,-]+ +){5} *cd (\S+) && \.venv/bin/python manage\.py (.*)", line
+        )
+        assert found, line
+        done = manage(*shlex.split(found[2]), **members)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout.strip())
+    assert printed[:2] == ["Deleted 1 tasks."] * 2
+    assert QueuedTasks.objects.get().queue == "mail"
+
+
+def finish(outcomes: dict[int, str], *, ended: datetime, name: str = "", queue: str = "") -> None:
+    """Store finished tasks: by their ids the types of their errors, empty for successes."""
+    QueuedTasks.objects.bulk_create(
+        QueuedTasks(
+            pk=number,
+            name=name or "tests.site.tasks.noop",
+            queue=queue or "default",
+            payload=serializer.dump_task("tests.site.tasks.noop", (), {}, "auto"),
+            state=State.FAILED if error else State.SUCCESSFUL,
+            run_after=ended,
+            pushed_at=ended,
+        )
+        for number, error in outcomes.items()
+    )
+    SuccessTasks.objects.bulk_create(
+        SuccessTasks(task_id=number, started_at=ended, finished_at=ended)
+        for number, error in outcomes.items()
+        if not error
+    )
+    FailedTasks.objects.bulk_create(
+        FailedTasks(task_id=number, exception_type=error, started_at=ended, finished_at=ended)
+        for number, error in outcomes.items()
+        if error
+    )
+
+
+@executes("purge-example")
+def test_purge_deletes_what_it_says(blocks: list[Block], transactional_db: None) -> None:
+    ended = datetime(2020, 1, 1, tzinfo=UTC)
+    finish(dict.fromkeys(range(1, 861), ""), ended=ended)
+    finish({861: "ValueError", 862: "ValueError"}, ended=ended)
+    assert run_session(blocks[0]) == expected_of(blocks[0])
+    assert not QueuedTasks.objects.exists()
+
+
+@executes("retry-failed")
+def test_retry_failed_pushes_back_what_it_says(
+    blocks: list[Block], start_server: StartServer
+) -> None:
+    start_server("--queues", "a queue that nobody pushes to")
+    finish(
+        {4711: "smtplib.SMTPException", 4712: "smtplib.SMTPException"},
+        ended=datetime(2026, 11, 24, tzinfo=UTC),
+    )
+    finish(
+        {4713: "ValueError"},
+        ended=datetime(2026, 10, 1, tzinfo=UTC),
+        name="members.tasks.welcome",
+        queue="mail",
+    )
+    assert run_session(blocks[0]) == expected_of(blocks[0])
+    assert QueuedTasks.objects.filter(state=State.READY).count() == 3
+
+
+# Testing code that pushes
+
+
+@executes("eager")
+def test_the_tests_of_code_that_pushes_pass(blocks: list[Block], site: Site) -> None:
+    views = [block for block in BLOCKS if re.match(r"# members/(views|tasks)\.py", block.text)]
+    (app,) = [block for block in BLOCKS if block.name == "install-app"]
+    add_members(site, [app, *views, *blocks])
+    printed = site.manage("test", "members.tests")
+    assert re.search(r"Ran 3 tests in .*\n\nOK", printed)
+
+
+# Exit codes
+
+Scenario = tuple[str, int, list[str], dict[str, str]]
+SCENARIOS: list[Scenario] = [
+    ("leek_server", 0, ["--drain", "--port", "0"], {}),
+    ("leek_server", 1, [], {"LEEK_WORKERS": "0"}),
+    ("leek_server", 2, [], {}),
+    ("leek_server", 2, ["--workers", "0"], {}),
+    ("leek_status", 0, [], {}),
+    ("leek_status", 1, [], {"LEEK_TASKS_PORT": "worker off"}),
+    ("leek_status", 1, [], {"LEEK_WORKERS": "0"}),
+    ("leek_status", 2, [], {"LEEK_TASKS_PORT": "nobody"}),
+    ("leek_status", 2, ["nonsense"], {}),
+    ("leek_stop", 1, [], {"LEEK_WORKERS": "0"}),
+    ("leek_stop", 2, [], {"LEEK_TASKS_PORT": "nobody"}),
+    ("leek_stop", 2, ["--nonsense"], {}),
+    *(
+        scenario
+        for command in ("leek_purge", "leek_retry_failed")
+        for scenario in (
+            (command, 0, [], {}),
+            (command, 1, [], {"LEEK_WORKERS": "0"}),
+            (command, 2, ["--nonsense"], {}),
+        )
+    ),
+    ("leek_push", 0, ["builtins.len", "--args", "[[]]"], {}),
+    ("leek_push", 1, ["builtins.len"], {}),
+    ("leek_push", 1, ["nowhere.to.be.found"], {}),
+    ("leek_push", 1, ["builtins.len", "--args", "[[]]"], {"LEEK_WORKERS": "0"}),
+    ("leek_push", 2, [], {}),
+    ("leek_stop", 0, [], {}),  # the last one: it ends the server that the others ask
+]
+
+
+def test_the_exit_codes_are_those_of_the_table(start_server: StartServer, port: int) -> None:
+    rows = {command: meanings for command, *meanings in table("Exit codes")}
+    assert sorted(rows) == COMMANDS
+    tried = defaultdict(set)
+    for command, code, _, _ in SCENARIOS:
+        tried[command].add(code)
+    assert all(tried[command] == set(range(len(rows[command]))) for command in COMMANDS)
+    on, off = start_server(), start_server(port=free_port())
+    ports = {"worker off": off.port, "nobody": free_port()}
+    stopped = manage("leek_stop", "--worker-only", LEEK_TASKS_PORT=str(off.port))
+    assert stopped.returncode == 0
+    for command, code, arguments, extra in SCENARIOS:
+        chosen = {key: str(ports.get(value, value)) for key, value in extra.items()}
+        done = manage(command, *arguments, **chosen)
+        assert done.returncode == code, (command, arguments, extra, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert on.wait() == 0

@@ -1,0 +1,113 @@
+"""The claimed tasks that wait for a worker."""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from leek.outcome import Claimed
+from leek.server.backlog import Backlog
+
+NOW = datetime(2026, 12, 24, tzinfo=UTC)
+
+
+def task(number: int, priority: int = 0, claim: int = 1) -> Claimed:
+    return Claimed(number, "shop.tasks.send", "", priority, 0, 0, NOW, claim)
+
+
+def backlog_of(*tasks: Claimed) -> Backlog:
+    backlog = Backlog()
+    backlog.put(list(tasks))
+    return backlog
+
+
+def taken(backlog: Backlog, number: int) -> list[int | None]:
+    """Return the ids of the next tasks, None for an end."""
+    tasks = [backlog.take() for _ in range(number)]
+    return [claimed and claimed.id for claimed in tasks]
+
+
+def test_the_highest_priority_is_taken_first() -> None:
+    backlog = backlog_of(task(1, -100), task(2, 0), task(3, 100), task(4, 5))
+    assert taken(backlog, 4) == [3, 4, 2, 1]
+
+
+def test_of_one_priority_the_first_pushed_is_taken_first() -> None:
+    backlog = backlog_of(task(3), task(1), task(2))
+    assert taken(backlog, 3) == [1, 2, 3]
+
+
+def test_a_later_claim_of_higher_priority_goes_ahead() -> None:
+    backlog = backlog_of(task(1), task(2))
+    backlog.put([task(3, 1)])
+    assert taken(backlog, 3) == [3, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_mixture_is_taken_by_priority_then_push(seed: int) -> None:
+    chance = random.Random(seed)
+    tasks = [task(number, chance.randint(-100, 100)) for number in range(50)]
+    chance.shuffle(tasks)
+    expected = [one.id for one in sorted(tasks, key=lambda one: (-one.priority, one.id))]
+    assert taken(backlog_of(*tasks), len(tasks)) == expected
+
+
+def test_a_task_may_be_there_under_two_claims() -> None:
+    backlog = backlog_of(task(1, claim=2), task(1, claim=1))
+    assert taken(backlog, 2) == [1, 1]
+
+
+def test_the_end_comes_before_any_task() -> None:
+    backlog = backlog_of(task(1, 100), task(2))
+    backlog.end(1)
+    assert taken(backlog, 3) == [None, 1, 2]
+
+
+def test_each_worker_is_told_to_end() -> None:
+    backlog = backlog_of()
+    backlog.end(3)
+    assert taken(backlog, 3) == [None, None, None]
+
+
+def test_a_drained_backlog_is_empty() -> None:
+    backlog = backlog_of(task(1), task(2))
+    backlog.drain()
+    assert (backlog.waiting, backlog.unfinished) == (0, 0)
+
+
+def test_draining_gives_what_was_not_taken() -> None:
+    backlog = backlog_of(task(1), task(2), task(3))
+    backlog.take()
+    assert [claimed.id for claimed in backlog.drain()] == [2, 3]
+
+
+def test_a_task_being_run_is_not_drained() -> None:
+    backlog = backlog_of(task(1))
+    backlog.take()
+    assert backlog.drain() == []
+    assert backlog.unfinished == 1
+
+
+def test_draining_an_empty_backlog_gives_nothing() -> None:
+    assert backlog_of().drain() == []
+
+
+def test_waiting_counts_what_was_not_taken() -> None:
+    backlog = backlog_of(task(1), task(2))
+    backlog.take()
+    assert backlog.waiting == 1
+
+
+def test_unfinished_counts_what_was_not_done() -> None:
+    backlog = backlog_of(task(1), task(2))
+    backlog.take()
+    assert backlog.unfinished == 2
+    backlog.done()
+    assert backlog.unfinished == 1
+
+
+def test_taking_a_task_is_noted() -> None:
+    backlog = backlog_of(task(1))
+    before = backlog.last_taken
+    backlog.take()
+    assert backlog.last_taken >= before

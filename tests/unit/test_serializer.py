@@ -1,0 +1,700 @@
+"""Task <-> signed payload, and return value <-> signed text."""
+
+import random
+import sys
+import threading
+from collections import OrderedDict, defaultdict, namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.signing import Signer
+from django.test import override_settings
+from django.utils.safestring import SafeString
+
+from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
+from leek.serializer import dump_task, dump_value, load_task, load_value
+from tests.site import tasks
+
+ECHO = "tests.site.tasks.echo"
+BERLIN = ZoneInfo("Europe/Berlin")
+NOON = datetime.fromisoformat("2026-12-24T12:00:00.000001")
+
+
+class Count(int):
+    """A number of its own type."""
+
+
+class Colour(IntEnum):
+    RED = 1
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Moment(datetime):
+    pass
+
+
+Pair = namedtuple("Pair", "first second")
+
+
+@dataclass(frozen=True)
+class Order:
+    number: int
+    lines: tuple[str, ...]
+
+
+class OwnZone(tzinfo):
+    """A time zone that JSON knows nothing of."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        """Return an odd offset."""
+        return timedelta(minutes=17)
+
+    def dst(self, moment: datetime | None) -> None:
+        """Know of no summer."""
+
+    def tzname(self, moment: datetime | None) -> str:
+        """Return its name."""
+        return "own"
+
+    def __repr__(self) -> str:
+        return "OwnZone()"
+
+
+sung: list[str] = []
+
+
+def sing(song: str) -> str:
+    sung.append(song)
+    return song
+
+
+class Canary:
+    """Sings when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[str], str], tuple[str]]:
+        return sing, ("tweet",)
+
+
+class Unpicklable:
+    def __reduce__(self) -> str:
+        raise RuntimeError("not me")
+
+
+@pytest.fixture(autouse=True)
+def silence() -> None:
+    sung.clear()
+
+
+def exactly(value: Any) -> Any:
+    """Return what equals only for the same value with the same types, all the way down."""
+    if isinstance(value, dict):
+        return type(value), [(exactly(key), exactly(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value), tuple(exactly(item) for item in value)
+    if isinstance(value, set | frozenset):
+        return type(value), frozenset(exactly(item) for item in value)
+    if isinstance(value, int):
+        return type(value), hex(value)
+    return type(value), repr(value)
+
+
+def through(value: Any, mode: str = "auto") -> Any:
+    """Return an argument as the task gets it."""
+    task = load_task(dump_task(ECHO, [value], {"key": value}, mode), mode)
+    assert exactly(task.args[0]) == exactly(task.kwargs["key"])
+    return task.args[0]
+
+
+def type_name(value: object) -> str:
+    return type(value).__name__
+
+
+JSON_VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**63,
+    -(2**200),
+    10**4000,
+    0.0,
+    -0.0,
+    0.1,
+    5e-324,
+    1.7976931348623157e308,
+    "",
+    "text",
+    "naïve 😀",
+    "a\x00b",
+    "\ud800",
+    "\udfff😀\x00",
+    '"$date"',
+    "$date",
+    ":",
+    [],
+    {},
+    (),
+    set(),
+    [1, [2, [3]]],
+    {"a": {"b": {}}},
+    {"": 0, "é": 1, "a\x00": 2, "\ud800": 3},
+    {"z": 1, "a": 2, "m": 3},
+    {"$date": "2026-12-24"},
+    {"$": 1},
+    {"$dict": [["a", 1]]},
+    {"$tuple": [1], "b": {"$set": [(2,)]}},
+    {"$unknown": {"$tuple": ({"$x": 1},)}},
+    (1, (2, [3, {"a": (4,)}])),
+    {1, 2, 3},
+    {(1, "a"), (2, b"b")},
+    {None, date(2026, 12, 24), UUID(int=5)},
+    b"",
+    bytes(range(256)),
+    date.min,
+    date.max,
+    datetime.min,  # noqa: DTZ901
+    datetime.max,  # noqa: DTZ901
+    NOON,
+    NOON.replace(microsecond=0),
+    NOON.replace(tzinfo=UTC),
+    NOON.replace(tzinfo=timezone(timedelta(hours=-9, minutes=-30))),
+    NOON.replace(tzinfo=timezone(timedelta(seconds=1, microseconds=1))),
+    NOON.replace(tzinfo=BERLIN),
+    datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
+    datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1),
+    datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN, fold=1),
+    datetime.min.replace(tzinfo=BERLIN),
+    datetime.max.replace(tzinfo=ZoneInfo("UTC")),
+    time.min,
+    time.max,
+    time(12, 30),
+    timedelta(0),
+    timedelta.min,
+    timedelta.max,
+    timedelta.resolution,
+    -timedelta.resolution,
+    timedelta(days=-1, microseconds=1),
+    UUID(int=0),
+    UUID("12345678-1234-5678-1234-567812345678"),
+    Decimal(0),
+    Decimal("-0"),
+    Decimal("1.10"),
+    Decimal("1E+3"),
+    Decimal("0E-10"),
+    Decimal("1" * 100 + ".5"),
+    Decimal("NaN"),
+    Decimal("sNaN"),
+    Decimal("-Infinity"),
+]
+
+PICKLE_VALUES: list[Any] = [
+    "\ud83d\ude00",  # not one character, but two halves of it
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    10**5000,
+    Count(5),
+    Colour.RED,
+    Text("text"),
+    SafeString("<b>"),
+    Moment(2026, 12, 24),
+    Pair(1, 2),
+    Order(5, ("a", "b")),
+    OrderedDict(b=1, a=2),
+    defaultdict(list, a=[1]),
+    frozenset({1, 2}),
+    {1: "a"},
+    {None: 1, "b": 2},
+    {(1, 2): 3},
+    {Text("key"): 1},
+    {frozenset({1}), 2},
+    bytearray(b"abc"),
+    complex(1, 2),
+    range(5),
+    Fraction(1, 3),
+    PurePosixPath("/a/b"),
+    time(12, 30, tzinfo=UTC),
+    time(12, 30, fold=1),
+    NOON.replace(fold=1),
+    NOON.replace(tzinfo=UTC, fold=1),
+    NOON.replace(tzinfo=OwnZone()),
+    NOON.replace(tzinfo=timezone(timedelta(hours=1), "CET")),
+    len,
+    tasks.Calculator,
+    UTC,
+    BERLIN,
+]
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("mode", ["auto", "json", "pickle"])
+@pytest.mark.parametrize("value", JSON_VALUES, ids=type_name)
+def test_a_value_comes_back_exactly(value: Any, mode: str) -> None:
+    assert exactly(through(value, mode)) == exactly(value)
+
+
+@pytest.mark.parametrize("mode", ["auto", "pickle"])
+@pytest.mark.parametrize("value", PICKLE_VALUES, ids=type_name)
+def test_a_value_that_json_lacks_comes_back_exactly(value: Any, mode: str) -> None:
+    assert exactly(through(value, mode)) == exactly(value)
+
+
+@pytest.mark.parametrize("value", JSON_VALUES, ids=type_name)
+def test_what_json_can_hold_is_not_pickled(value: Any) -> None:
+    assert '"pickle"' not in dump_task(ECHO, [value], {}, "auto")
+
+
+@pytest.mark.parametrize("value", PICKLE_VALUES, ids=type_name)
+def test_what_json_cannot_hold_exactly_is_pickled(value: Any) -> None:
+    assert '"pickle"' in dump_task(ECHO, [value], {}, "auto")
+
+
+@pytest.mark.parametrize("value", PICKLE_VALUES, ids=type_name)
+@pytest.mark.parametrize("nest", [lambda value: [value], lambda value: {"a": (value,)}])
+def test_a_nested_value_that_json_lacks_comes_back_exactly(
+    nest: Callable[[Any], Any], value: Any
+) -> None:
+    assert exactly(through(nest(value))) == exactly(nest(value))
+
+
+def make_value(chance: random.Random, depth: int = 4) -> Any:
+    """Return any value of any shape."""
+    kind = chance.choice(["leaf", "leaf", "list", "tuple", "dict", "$dict"])
+    if kind == "leaf" or not depth:
+        return chance.choice(JSON_VALUES + PICKLE_VALUES)
+    items = [make_value(chance, depth - 1) for _ in range(chance.randrange(4))]
+    if kind == "list":
+        return items
+    if kind == "tuple":
+        return tuple(items)
+    prefix = "$" if kind == "$dict" else "key"
+    return {prefix + chance.choice(["date", "tuple", "", "é"]): item for item in items}
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_any_value_of_any_shape_comes_back_exactly(seed: int) -> None:
+    value = make_value(random.Random(seed))
+    assert exactly(through(value)) == exactly(value)
+
+
+def test_a_list_that_holds_itself_comes_back() -> None:
+    value: list[Any] = [1]
+    value.append(value)
+    (back,) = load_task(dump_task(ECHO, [value], {}, "auto"), "auto").args
+    assert back[0] == 1
+    assert back[1] is back
+
+
+def test_a_dictionary_that_holds_itself_comes_back() -> None:
+    value: dict[str, Any] = {}
+    value["self"] = value
+    (back,) = load_task(dump_task(ECHO, [value], {}, "auto"), "auto").args
+    assert back["self"] is back
+
+
+def test_args_are_a_tuple_and_kwargs_a_dictionary() -> None:
+    for mode in ("auto", "pickle"):
+        task = load_task(dump_task(ECHO, [1, 2], {"a": 3}, mode), mode)
+        assert exactly((task.args, task.kwargs)) == exactly(((1, 2), {"a": 3}))
+
+
+def test_a_dictionary_keeps_its_order() -> None:
+    assert list(through({"z": 1, "a": 2, "m": 3})) == ["z", "a", "m"]
+
+
+def test_a_kwarg_may_look_like_a_tag() -> None:
+    task = load_task(dump_task(ECHO, [], {"$date": "today"}, "json"), "json")
+    assert task.kwargs == {"$date": "today"}
+
+
+@pytest.mark.parametrize("name", ["callable", "args", "kwargs", "pickle", "self", "mode"])
+def test_a_kwarg_may_have_any_name(name: str) -> None:
+    task = load_task(dump_task(ECHO, [], {name: 1}, "json"), "json")
+    assert task.kwargs == {name: 1}
+
+
+def test_the_callable_comes_back() -> None:
+    assert load_task(dump_task(ECHO, [], {}, "auto"), "auto").callable is tasks.echo
+
+
+# What is stored
+
+
+def document_of(payload: str) -> str:
+    return payload.rpartition(":")[0]
+
+
+def test_a_payload_is_readable_json() -> None:
+    payload = dump_task("shop.tasks.remind", [42], {"on": date(2026, 12, 24)}, "auto")
+    assert document_of(payload) == (
+        '{"callable": "shop.tasks.remind", "args": [42], "kwargs": {"on": {"$date": "2026-12-24"}}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (NOON, '{"$datetime": "2026-12-24T12:00:00.000001"}'),
+        (NOON.replace(tzinfo=UTC), '{"$datetime": "2026-12-24T12:00:00.000001+00:00"}'),
+        (
+            datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1),
+            '{"$datetime": ["2026-10-25T02:30:00", "Europe/Berlin", 1]}',
+        ),
+        (time(12, 30), '{"$time": "12:30:00"}'),
+        (timedelta(days=1, seconds=2), '{"$timedelta": [1, 2, 0]}'),
+        (UUID(int=1), '{"$uuid": "00000000-0000-0000-0000-000000000001"}'),
+        (Decimal("1.10"), '{"$decimal": "1.10"}'),
+        (b"leek", '{"$bytes": "bGVlaw=="}'),
+        ((1, 2), '{"$tuple": [1, 2]}'),
+        ({1}, '{"$set": [1]}'),
+        ({"$a": 1}, '{"$dict": [["$a", 1]]}'),
+        ("Grüße", '"Grüße"'),
+    ],
+)
+def test_each_tag_is_readable(value: object, text: str) -> None:
+    assert f'"args": [{text}]' in dump_task("shop.tasks.remind", [value], {}, "json")
+
+
+def test_the_callable_of_a_pickle_is_readable() -> None:
+    payload = dump_task("shop.tasks.remind", [], {}, "pickle")
+    assert payload.startswith('{"callable": "shop.tasks.remind", "pickle": "')
+
+
+@pytest.mark.parametrize(
+    "value", ["a\x00b", "\ud800", b"\x00", {"\x00\ud800": 1}, 10**5000], ids=type_name
+)
+def test_a_payload_is_text_that_every_database_stores(value: object) -> None:
+    payload = dump_task(ECHO, [value], {}, "auto")
+    assert "\x00" not in payload
+    payload.encode("utf-8")
+
+
+# Signatures
+
+
+def payload_of_foreign_key(*args: Any, mode: str = "auto", path: str = ECHO) -> str:
+    with override_settings(SECRET_KEY="foreign"):
+        return dump_task(path, args, {}, mode)
+
+
+def test_a_canary_sings_when_it_is_unpickled() -> None:
+    load_task(dump_task(ECHO, [Canary()], {}, "auto"), "auto")
+    assert sung == ["tweet"]
+
+
+def test_a_canary_does_not_sing_when_it_is_pushed() -> None:
+    dump_task(ECHO, [Canary()], {}, "auto")
+    assert sung == []
+
+
+def test_a_pickle_signed_with_a_foreign_key_is_never_unpickled() -> None:
+    with pytest.raises(InvalidPayload, match="signed with another SECRET_KEY"):
+        load_task(payload_of_foreign_key(Canary()), "auto")
+    assert sung == []
+
+
+def test_a_result_signed_with_a_foreign_key_is_never_unpickled() -> None:
+    with override_settings(SECRET_KEY="foreign"):
+        text = dump_value(Canary(), "auto")
+    with pytest.raises(InvalidPayload):
+        load_value(text, "auto")
+    assert sung == []
+
+
+def test_a_pickle_put_into_another_payload_is_never_unpickled() -> None:
+    signed = dump_task(ECHO, [], {}, "pickle")
+    foreign = payload_of_foreign_key(Canary())
+    forged = document_of(foreign) + ":" + signed.rpartition(":")[2]
+    with pytest.raises(InvalidPayload):
+        load_task(forged, "auto")
+    assert sung == []
+
+
+def test_an_altered_callable_is_never_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "module_of_a_forger.py").write_text("def run(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    forged = dump_task(ECHO, [], {}, "auto").replace(ECHO, "module_of_a_forger.run")
+    with pytest.raises(InvalidPayload):
+        load_task(forged, "auto")
+    assert "module_of_a_forger" not in sys.modules
+
+
+def test_a_callable_signed_with_a_foreign_key_is_never_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "module_of_a_stranger.py").write_text("def run(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InvalidPayload):
+        load_task(payload_of_foreign_key(path="module_of_a_stranger.run"), "auto")
+    assert "module_of_a_stranger" not in sys.modules
+
+
+@pytest.mark.parametrize("mode", ["auto", "pickle"])
+def test_no_character_of_a_payload_can_be_altered(mode: str) -> None:
+    payload = dump_task(ECHO, [Canary()] if mode == "pickle" else [42], {}, mode)
+    for place, character in enumerate(payload):
+        other = "A" if character != "A" else "B"
+        with pytest.raises(InvalidPayload):
+            load_task(payload[:place] + other + payload[place + 1 :], "auto")
+    assert sung == []
+
+
+def test_no_payload_can_be_cut_short() -> None:
+    payload = dump_task(ECHO, [42], {}, "auto")
+    for length in range(len(payload)):
+        with pytest.raises(InvalidPayload):
+            load_task(payload[:length], "auto")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["", ":", "::", "x", "{}", '{"callable": "os.getpid", "args": [], "kwargs": {}}:', "\x00:\xff"],
+)
+def test_what_is_not_signed_is_refused(payload: str) -> None:
+    with pytest.raises(InvalidPayload):
+        load_task(payload, "auto")
+
+
+def test_a_signature_made_for_something_else_is_refused() -> None:
+    document = document_of(dump_task(ECHO, [], {}, "auto"))
+    for signer in (Signer(), Signer(salt="another")):
+        with pytest.raises(InvalidPayload):
+            load_task(signer.sign(document), "auto")
+
+
+def test_a_former_key_among_the_fallbacks_is_accepted() -> None:
+    payload = payload_of_foreign_key(42)
+    with override_settings(SECRET_KEY_FALLBACKS=["older", "foreign"]):
+        assert load_task(payload, "auto").args == (42,)
+
+
+def test_a_former_key_that_was_dropped_is_refused() -> None:
+    payload = payload_of_foreign_key(42)
+    with override_settings(SECRET_KEY_FALLBACKS=["older"]), pytest.raises(InvalidPayload):
+        load_task(payload, "auto")
+
+
+def test_new_payloads_are_signed_with_the_new_key() -> None:
+    with override_settings(SECRET_KEY_FALLBACKS=["older"]):
+        payload = dump_task(ECHO, [42], {}, "auto")
+    assert load_task(payload, "auto").args == (42,)
+
+
+def test_a_result_is_not_a_task() -> None:
+    text = dump_value({"callable": ECHO, "args": [], "kwargs": {}}, "auto")
+    with pytest.raises(InvalidPayload):
+        load_task(str(text), "auto")
+
+
+def test_a_pickled_result_is_not_a_task() -> None:
+    text = dump_value(Canary(), "auto")
+    with pytest.raises(InvalidPayload):
+        load_task(str(text), "auto")
+    assert sung == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "not JSON",
+        "[]",
+        "null",
+        "5",
+        "{}",
+        '{"args": [], "kwargs": {}}',
+        '{"callable": "tests.site.tasks.echo"}',
+        '{"callable": "tests.site.tasks.echo", "args": []}',
+        '{"callable": "tests.site.tasks.echo", "pickle": "nonsense"}',
+        '{"callable": "tests.site.tasks.echo", "args": [{"$date": "nonsense"}], "kwargs": {}}',
+        '{"callable": "tests.site.tasks.echo", "args": [{"$decimal": "nonsense"}], "kwargs": {}}',
+        '{"callable": "tests.site.tasks.echo", "args": [{"$timedelta": 5}], "kwargs": {}}',
+        '{"callable": "tests.site.tasks.echo", "args": [{"$datetime": ["x"]}], "kwargs": {}}',
+    ],
+)
+def test_a_signed_text_of_another_format_is_refused(document: str) -> None:
+    with pytest.raises(InvalidPayload):
+        load_task(Signer(salt="leek.payload").sign(document), "auto")
+
+
+# What does not import here
+
+
+def test_a_callable_that_does_not_import_is_told_apart_from_damage() -> None:
+    with pytest.raises(CallableNotFound, match="no_such_task"):
+        load_task(dump_task("tests.site.tasks.no_such_task", [], {}, "auto"), "auto")
+
+
+def test_a_class_among_the_arguments_that_does_not_import_is_told_apart_from_damage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    payload = dump_task(ECHO, [Order(1, ())], {}, "auto")
+    monkeypatch.delattr(sys.modules[__name__], "Order")
+    with pytest.raises(CallableNotFound, match="Order"):
+        load_task(payload, "auto")
+
+
+def test_arguments_are_not_unpickled_for_a_callable_that_does_not_import() -> None:
+    with pytest.raises(CallableNotFound):
+        load_task(dump_task("tests.site.tasks.no_such_task", [Canary()], {}, "auto"), "auto")
+    assert sung == []
+
+
+# The setting SERIALIZER
+
+
+@pytest.mark.parametrize("value", PICKLE_VALUES, ids=type_name)
+def test_json_refuses_to_store_a_pickle(value: Any) -> None:
+    with pytest.raises(InvalidTask, match=r"^tests\.site\.tasks\.echo: .*args\[0\]: "):
+        dump_task(ECHO, [value], {}, "json")
+
+
+def test_json_refuses_to_read_a_pickle() -> None:
+    payload = dump_task(ECHO, [Canary()], {}, "auto")
+    with pytest.raises(InvalidPayload, match='"SERIALIZER"'):
+        load_task(payload, "json")
+    assert sung == []
+
+
+def test_json_refuses_to_read_a_pickled_result() -> None:
+    text = dump_value(Canary(), "auto")
+    with pytest.raises(InvalidPayload, match='"SERIALIZER"'):
+        load_value(text, "json")
+    assert sung == []
+
+
+def test_pickle_stores_everything_as_pickle() -> None:
+    assert '"pickle"' in dump_task(ECHO, [42], {}, "pickle")
+
+
+@pytest.mark.parametrize("mode", ["auto", "pickle"])
+def test_json_can_be_read_in_every_mode(mode: str) -> None:
+    payload = dump_task(ECHO, [42], {"a": (1,)}, "json")
+    assert load_task(payload, mode).kwargs == {"a": (1,)}
+
+
+def test_a_list_that_holds_itself_is_refused_by_json() -> None:
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(InvalidTask, match="contains itself"):
+        dump_task(ECHO, [value], {}, "json")
+
+
+# Naming the culprit
+
+lambda_in_module = lambda: None  # noqa: E731
+
+
+@pytest.mark.parametrize("mode", ["auto", "json", "pickle"])
+@pytest.mark.parametrize(
+    ("args", "kwargs", "culprit"),
+    [
+        ([Unpicklable()], {}, "args[0]"),
+        ([1, 2, Unpicklable()], {}, "args[2]"),
+        ([], {"when": Unpicklable()}, 'kwargs["when"]'),
+        ([], {"when": [Unpicklable()]}, 'kwargs["when"][0]'),
+        ([1], {"a": 1, "when": [1, {"at": (1, 2, Unpicklable())}]}, 'kwargs["when"][1]["at"][2]'),
+        ([{"a": {"b": lambda_in_module}}], {}, 'args[0]["a"]["b"]'),
+        ([{Unpicklable()}], {}, "an element of args[0]"),
+        ([sys], {}, "args[0]"),
+        ([1], {"lock": threading.Lock()}, 'kwargs["lock"]'),
+    ],
+)
+def test_the_message_names_what_cannot_be_stored(
+    args: list[Any], kwargs: dict[str, Any], culprit: str, mode: str
+) -> None:
+    with pytest.raises(InvalidTask) as caught:
+        dump_task("shop.tasks.send", args, kwargs, mode)
+    assert str(caught.value).startswith(f"shop.tasks.send: {culprit}: ")
+
+
+def test_the_message_tells_why_it_cannot_be_stored() -> None:
+    with pytest.raises(InvalidTask, match="not me"):
+        dump_task(ECHO, [Unpicklable()], {}, "auto")
+
+
+def test_the_message_names_the_type_that_json_lacks() -> None:
+    with pytest.raises(InvalidTask, match=r'kwargs\["total"\]\[0\]: .*fractions\.Fraction'):
+        dump_task(ECHO, [], {"total": [Fraction(1, 3)]}, "json")
+
+
+def test_the_message_names_a_dictionary_whose_keys_are_not_text() -> None:
+    with pytest.raises(InvalidTask, match=r"args\[0\]: .*keys that are not text"):
+        dump_task(ECHO, [{1: 2}], {}, "json")
+
+
+def test_the_message_does_not_show_the_values() -> None:
+    with pytest.raises(InvalidTask) as caught:
+        dump_task(ECHO, [], {"password": "s3cret", "token": Unpicklable()}, "auto")
+    assert "s3cret" not in str(caught.value)
+
+
+# Return values
+
+
+@pytest.mark.parametrize("mode", ["auto", "json", "pickle"])
+@pytest.mark.parametrize("value", JSON_VALUES, ids=type_name)
+def test_a_result_comes_back_exactly(value: Any, mode: str) -> None:
+    assert exactly(load_value(dump_value(value, mode), mode)) == exactly(value)
+
+
+@pytest.mark.parametrize("value", PICKLE_VALUES, ids=type_name)
+def test_a_pickled_result_comes_back_exactly(value: Any) -> None:
+    assert exactly(load_value(dump_value(value, "auto"), "auto")) == exactly(value)
+
+
+def test_no_result_needs_no_text() -> None:
+    assert dump_value(None, "auto") is None
+
+
+@pytest.mark.parametrize(
+    "value", [{"lost": "x"}, {"value": 1}, {"pickle": "x"}, {"$date": "x"}], ids=str
+)
+def test_a_result_may_look_like_the_format(value: dict[str, Any]) -> None:
+    assert load_value(dump_value(value, "auto"), "auto") == value
+
+
+def test_a_result_is_readable_json() -> None:
+    assert document_of(str(dump_value(date(2026, 12, 24), "auto"))) == (
+        '{"value": {"$date": "2026-12-24"}}'
+    )
+
+
+@pytest.mark.parametrize("mode", ["auto", "json", "pickle"])
+@pytest.mark.parametrize(
+    "value", [Unpicklable(), tasks.unstorable(), lambda_in_module, [sys]], ids=type_name
+)
+def test_a_result_that_cannot_be_stored_is_told_when_it_is_asked_for(
+    value: object, mode: str
+) -> None:
+    text = dump_value(value, mode)
+    with pytest.raises(ResultNotStored, match="The task succeeded, but its result is lost: "):
+        load_value(text, mode)
+
+
+@pytest.mark.parametrize("value", PICKLE_VALUES, ids=type_name)
+def test_a_result_that_json_lacks_is_lost_in_json(value: Any) -> None:
+    with pytest.raises(ResultNotStored):
+        load_value(dump_value(value, "json"), "json")
+
+
+def test_a_damaged_result_is_refused() -> None:
+    with pytest.raises(InvalidPayload):
+        load_value(str(dump_value(42, "auto")).replace("42", "43"), "auto")

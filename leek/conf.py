@@ -20,6 +20,16 @@ T = TypeVar("T")
 _env = Env()
 
 
+DAY = 86_400.0  # seconds
+CENTURY = 36_525 * DAY
+
+
+def _dictionary() -> dict[Any, Any]:
+    """Return TASKS_QUEUE; a system check tells of one that is no dictionary."""
+    given = getattr(django_settings, "TASKS_QUEUE", None)
+    return given if isinstance(given, dict) else {}
+
+
 class InvalidSetting(ImproperlyConfigured):
     """A setting has a value that cannot be used: the problem, and the remedy."""
 
@@ -31,11 +41,14 @@ class InvalidSetting(ImproperlyConfigured):
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """What values a setting takes: in words, as a function, and how the environment spells them."""
+    """What values a setting takes: in words, as a function, and as a text of the environment.
+
+    `accept` and `parse` raise TypeError, ValueError or OverflowError for anything else.
+    """
 
     expected: str
     accept: Callable[[Any], T]
-    cast: type
+    parse: Callable[[str], Any] = str
 
 
 def _text(value: Any) -> str:
@@ -52,15 +65,29 @@ def _flag(value: Any) -> bool:
 
 def _seconds(value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ValueError(value)
+    if not 0 <= seconds <= CENTURY:
         raise ValueError(value)
     return float(seconds)
 
 
-def _more_than_zero(value: Any) -> float:
-    if (seconds := _seconds(value)) <= 0:
+def _period(value: Any) -> float:
+    if not 0 < (seconds := _seconds(value)) <= DAY:
         raise ValueError(value)
     return seconds
+
+
+def _parse_flag(text: str) -> bool:
+    if text.lower() in Env.BOOLEAN_TRUE_STRINGS:
+        return True
+    if text.lower() in ("false", "off", "n", "no", "0"):
+        return False
+    raise ValueError(text)
+
+
+def _parse_names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _number(low: int, high: float = float("inf")) -> Callable[[Any], int]:
@@ -86,7 +113,7 @@ def _choice(*choices: str) -> Kind[str]:
             raise ValueError(value)
         return str(value)
 
-    return Kind("one of " + ", ".join(f'"{choice}"' for choice in choices), accept, str)
+    return Kind("one of " + ", ".join(f'"{choice}"' for choice in choices), accept)
 
 
 def _alias_or_none(value: Any) -> str | None:
@@ -95,14 +122,14 @@ def _alias_or_none(value: Any) -> str | None:
     return value  # type: ignore[no-any-return]
 
 
-TEXT = Kind("a text", _text, str)
-FLAG = Kind("True or False", _flag, bool)
+TEXT = Kind("a text", _text)
+FLAG = Kind("True or False", _flag, _parse_flag)
 PORT = Kind("a port number from 1 to 65535", _number(1, 65535), int)
 COUNT = Kind("a whole number from 1", _number(1), int)
 SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
-PERIOD = Kind("seconds: a number above 0, or a timedelta", _more_than_zero, float)
-NAMES = Kind("a list of names, or None for all", _names_or_none, list)
-ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none, str)
+PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
+NAMES = Kind("a list of names, or None for all", _names_or_none, _parse_names)
+ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
 
 
 class Setting(Generic[T]):
@@ -129,23 +156,24 @@ class Setting(Generic[T]):
         source, value = self._find()
         try:
             return self.kind.accept(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InvalidSetting(
                 f"{source} is {value!r}.",
                 f"Set it to {self.kind.expected} (default: {self.default!r}).",
             ) from None
 
     def _find(self) -> tuple[str, Any]:
-        given = getattr(django_settings, "TASKS_QUEUE", {})
+        given = _dictionary()
         if self.key in given:
             return f'TASKS_QUEUE["{self.key}"]', given[self.key]
         variable = f"LEEK_{self.key}"
         if variable not in os.environ:
             return self.key, self.default
+        text = os.environ[variable]
         try:
-            return variable, _env.get_value(variable, cast=self.kind.cast)
-        except (TypeError, ValueError):
-            return variable, os.environ[variable]
+            return variable, self.kind.parse(_env.str(variable))
+        except (TypeError, ValueError, ImproperlyConfigured):
+            return variable, text
 
 
 class Config:
@@ -178,9 +206,8 @@ DEFAULTS: dict[str, Any] = {key: setting.default for key, setting in SETTINGS.it
 
 def unknown_keys() -> dict[str, str]:
     """Return the keys of TASKS_QUEUE that leek does not know, each with the remedy."""
-    given = getattr(django_settings, "TASKS_QUEUE", {})
     remedies = {}
-    for key in given:
+    for key in _dictionary():
         if key not in SETTINGS:
             near = get_close_matches(str(key).upper(), SETTINGS, n=1)
             remedies[str(key)] = (

@@ -1,5 +1,6 @@
 """The only place that knows that databases differ, and how Django's connections are handled."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ from django.db import (
 )
 from django.db.models import functions
 from django.db.models.sql.compiler import SQLCompiler
+
+_SETS_WAL = re.compile(r"journal_mode\s*[=(]\s*['\"]?wal\b", re.IGNORECASE)
 
 # The kinds of error that a database raises for a time: locked, gone away, read-only, deadlock.
 TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
@@ -140,7 +143,7 @@ def sqlite_shortcomings(alias: str) -> list[str]:
         return []
     options = connection.settings_dict["OPTIONS"]
     lacking = []
-    if "wal" not in str(options.get("init_command", "")).lower() and not _is_wal(
+    if not _SETS_WAL.search(str(options.get("init_command", ""))) and not _is_wal(
         Path(connection.settings_dict["NAME"])
     ):
         lacking.append("WAL")

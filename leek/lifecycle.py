@@ -17,6 +17,7 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from leek.database import Now, after, claim_rows
@@ -195,6 +196,7 @@ def _record_failures(failed: Sequence[tuple[int, ErrorReport, datetime, datetime
 
 
 def _retry_later(server_id: int | None, outcome: Retry) -> None:
+    parked = {} if outcome.spends_try else {"parked_since": Coalesce("parked_since", Now())}
     _move(
         server_id,
         [outcome],
@@ -202,6 +204,7 @@ def _retry_later(server_id: int | None, outcome: Retry) -> None:
         owner=None,
         run_after=after(outcome.delay),
         tries=F("tries") + int(outcome.spends_try),
+        **parked,
     )
 
 
@@ -290,7 +293,14 @@ def retry_failed(ids: Sequence[int]) -> int:
         pushed = (
             _tasks()
             .filter(pk__in=ids, state=State.FAILED)
-            .update(state=State.READY, tries=0, crashes=0, owner=None, run_after=Now())
+            .update(
+                state=State.READY,
+                tries=0,
+                crashes=0,
+                parked_since=None,
+                owner=None,
+                run_after=Now(),
+            )
         )
         FailedTasks.objects.using(alias).filter(pk__in=ids, task__state=State.READY).delete()
     return pushed

@@ -133,6 +133,7 @@ class QueuedTasks(models.Model):
     run_after = models.DateTimeField(_("run after"))
     tries = models.PositiveIntegerField(_("tries"), default=0)
     crashes = models.PositiveIntegerField(_("crashes"), default=0)
+    parked_since = models.DateTimeField(_("parked since"), null=True)
     claim = models.BigIntegerField(_("claim"), default=0)
     owner = models.ForeignKey(
         Servers,

@@ -14,7 +14,7 @@ class Claimed(NamedTuple):
     priority: int
     tries: int
     crashes: int
-    pushed_at: datetime
+    parked_since: datetime | None
     claim: int
 
     @property

@@ -156,7 +156,9 @@ def _json(document: dict[str, Any]) -> str:
         text = _encode(document)
         text.encode()
     except UnicodeEncodeError:  # a lone surrogate: no database stores it
-        return _encode_ascii(document)
+        text = _encode_ascii(document)
+        if json.loads(text) != document:
+            raise _NotExact("JSON would join two halves of a surrogate pair") from None
     except ValueError as error:  # an integer of thousands of digits
         raise _NotExact(str(error)) from error
     return text
@@ -182,7 +184,8 @@ def _tagged(value: Any) -> Any:
     if kind is dict:
         return _tagged_dict(value)
     if kind not in _ENCODERS:
-        raise _NotExact(f"JSON cannot hold {kind.__module__}.{kind.__qualname__} exactly")
+        what = repr(value) if kind is float else f"{kind.__module__}.{kind.__qualname__}"
+        raise _NotExact(f"JSON cannot hold {what} exactly")
     tag, encode = _ENCODERS[kind]
     return {tag: encode(value)}
 
@@ -198,9 +201,11 @@ def _tagged_dict(value: dict[Any, Any]) -> dict[str, Any]:
 def _datetime_to_json(value: datetime) -> Any:
     if isinstance(value.tzinfo, ZoneInfo) and value.tzinfo.key:
         return [value.replace(tzinfo=None, fold=0).isoformat(), value.tzinfo.key, value.fold]
-    if value.fold or type(value.tzinfo) not in (type(None), timezone):
+    text = value.isoformat()
+    known = type(value.tzinfo) in (type(None), timezone)
+    if value.fold or not known or repr(datetime.fromisoformat(text)) != repr(value):
         raise _NotExact("JSON cannot hold this time zone exactly")
-    return value.isoformat()
+    return text
 
 
 def _datetime_from_json(value: Any) -> datetime:

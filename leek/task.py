@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib import import_module
-from reprlib import repr as short_repr
+from importlib import import_module, invalidate_caches
+from reprlib import Repr
 from types import MethodType
 from typing import Any
 
@@ -15,6 +15,12 @@ from asgiref.sync import async_to_sync
 from leek.exceptions import CallableNotFound, InvalidTask
 
 _DJANGO_TASK_MODULES = ("django.tasks.base", "django_tasks.base")
+
+_shortener = Repr()
+_shortener.maxother = 200
+short_repr = _shortener.repr
+
+_places: dict[str, tuple[str, list[str]]] = {}  # where callables were found: module and names
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +105,23 @@ def _check_found(path: str, candidate: Any) -> None:
 def find(path: str) -> Any:
     """Return the callable at a dotted path; raise CallableNotFound, with the reason."""
     try:
-        module, names = _split(path)
+        module, names = _places.get(path) or _split(path)
         found: Any = import_module(module)
         for name in names:
             found = getattr(found, name)
     except Exception as error:
+        _places.pop(path, None)
+        invalidate_caches()  # a module may appear while this process runs
         raise CallableNotFound(
             f"{path} does not import: {type(error).__name__}: {error}"
         ) from error
     found = unwrap(found)
     if not callable(found):
         raise CallableNotFound(f"{path} is not callable: {short_repr(found)}")
+    _places[path] = module, names
     return found
 
 
-@lru_cache(maxsize=4096)
 def _split(path: str) -> tuple[str, list[str]]:
     """Split a path behind the longest part of it that is a module."""
     names = path.split(".")
@@ -149,6 +157,6 @@ def check_arguments(path: str, a_callable: Any, args: Sequence[Any], kwargs: Any
 @lru_cache(maxsize=4096)
 def _signature(a_callable: Any) -> inspect.Signature | None:
     try:
-        return inspect.signature(a_callable)
+        return inspect.signature(a_callable, follow_wrapped=False)
     except (TypeError, ValueError):  # some built-in functions have none
         return None

@@ -1,11 +1,11 @@
 """Runs one task, and returns how it ended. Never raises; knows no database and writes no log."""
 
+import os
 import random
 import traceback
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 
 from django.utils import timezone
 
@@ -18,14 +18,14 @@ from leek.task import Task
 LONGEST_REPORT = 50_000  # characters of a message or a traceback that are kept
 FIRST_PARKING, LONGEST_PARKING = 1.0, 60.0  # seconds until a parked task is looked at again
 
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
 @dataclass(frozen=True)
 class Executor:
     """Takes a claimed task, and hands back an outcome.
 
-    `park_for` is for how many seconds after its push a task waits whose callable does not import.
+    `park_for` is for how many seconds a task waits whose callable does not import.
     """
 
     policy: RetryPolicy
@@ -57,7 +57,7 @@ class Executor:
 
     def _parked(self, claimed: Claimed, started_at: datetime, error: CallableNotFound) -> Outcome:
         """Wait for a deployment that brings the callable, for `park_for` seconds in all."""
-        waited = (started_at - claimed.pushed_at).total_seconds()
+        waited = (started_at - (claimed.parked_since or started_at)).total_seconds()
         report = report_of(error.__cause__ or error)
         if waited >= self.park_for:
             return Failure(claimed, started_at, timezone.now(), report)
@@ -71,19 +71,14 @@ def report_of(error: BaseException) -> ErrorReport:
     The frames of leek itself are left out of the traceback.
     """
     kind = type(error)
-    summary = traceback.TracebackException(kind, error, _frames_of_task(error), compact=True)
+    summary = traceback.TracebackException(kind, error, error.__traceback__, compact=True)
+    frames = [frame for frame in summary.stack if not frame.filename.startswith(_PACKAGE)]
+    summary.stack = traceback.StackSummary.from_list(frames)
     return ErrorReport(
         type=f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
         message=_storable(str(summary)),
         traceback=_storable("".join(summary.format())),
     )
-
-
-def _frames_of_task(error: BaseException) -> TracebackType | None:
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        frames = frames.tb_next
-    return frames
 
 
 def _storable(text: str) -> str:

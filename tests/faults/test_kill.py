@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,17 @@ def start_pusher(port: int) -> "subprocess.Popen[bytes]":
     )
 
 
+def has_succeeded(number: int) -> bool:
+    """Tell whether so many tasks have succeeded."""
+    return SuccessTasks.objects.count() >= number
+
+
 def test_ten_thousand_tasks_survive_five_kills(start_server: StartServer, port: int) -> None:
     server = start_server("-v0")
     pushers = [start_pusher(port) for _ in range(PUSHERS)]
     for kill in range(1, KILLS + 1):
         goal = kill * PUSHERS * PUSHES // (KILLS + 2)
-        wait_until(lambda goal=goal: SuccessTasks.objects.count() >= goal, f"{goal} successes")
+        wait_until(partial(has_succeeded, goal), f"{goal} successes")
         server.kill()
         server = start_server("-v0")
     assert [pusher.wait(GIVE_UP_AFTER) for pusher in pushers] == [0] * PUSHERS
@@ -120,7 +126,7 @@ def test_a_late_outcome_of_a_frozen_server_is_refused(
     wait_until(lambda: "the lease was lost" in frozen.log, "the refusal")
     row.refresh_from_db()
     assert (row.state, row.owner_id, row.tries) == (State.SUCCESSFUL, owner, 1)
-    assert Servers.objects.get(pk=owner).pid == rescuer.process.pid
+    assert Servers.objects.get(pid=rescuer.process.pid).pk == owner
     push_task_to_queue(tasks.noop).wait(60)
     assert frozen.terminate() == 0
 

@@ -207,7 +207,7 @@ class TestOptions:
         ((lambda: None,), "lambda"),
         (("send_mail",), "'send_mail' is not callable"),
         ((add, 1), "missing a required argument: 'second'"),
-        ((echo, [1, {"lock": (number for number in ())}]), r'args\[0\]\[1\]\["lock"\]'),
+        ((echo, [1, {"lock": memoryview(b"")}]), r'args\[0\]\[1\]\["lock"\]'),
     ],
 )
 def test_what_cannot_run_is_refused_at_the_push(arguments: tuple[Any, ...], message: str) -> None:

@@ -80,11 +80,9 @@ def refuse() -> None:
 
 
 def claimed(
-    payload: str, *, tries: int = 0, crashes: int = 0, pushed_at: datetime | None = None
+    payload: str, *, tries: int = 0, crashes: int = 0, parked_since: datetime | None = None
 ) -> Claimed:
-    return Claimed(
-        4711, "shop.send", payload, 0, tries, crashes, pushed_at or timezone.now(), claim=9
-    )
+    return Claimed(4711, "shop.send", payload, 0, tries, crashes, parked_since, claim=9)
 
 
 def task_of(a_callable: Any, *args: Any, tries: int = 0, crashes: int = 0) -> Claimed:
@@ -93,9 +91,9 @@ def task_of(a_callable: Any, *args: Any, tries: int = 0, crashes: int = 0) -> Cl
 
 
 def missing(*, waited: float = 0.0, path: str = "tests.site.tasks.missing") -> Claimed:
-    """Return a task whose callable does not import, pushed some seconds before NOW."""
-    pushed_at = NOW - timedelta(seconds=waited)
-    return claimed(dump_task(path, [], {}, "auto"), pushed_at=pushed_at)
+    """Return a task whose callable does not import, first parked some seconds before NOW."""
+    parked_since = NOW - timedelta(seconds=waited)
+    return claimed(dump_task(path, [], {}, "auto"), parked_since=parked_since)
 
 
 def retry_of(task: Claimed) -> Retry:
@@ -269,7 +267,7 @@ def test_a_task_is_parked_whatever_tries_it_has_spent() -> None:
 
 @pytest.mark.usefixtures("stopped_clock")
 def test_a_task_parked_long_ago_runs_when_its_callable_is_there() -> None:
-    task = task_of(tasks.noop)._replace(pushed_at=NOW - timedelta(days=365))
+    task = task_of(tasks.noop)._replace(parked_since=NOW - timedelta(days=365))
     assert isinstance(EXECUTOR.run(task), Success)
 
 

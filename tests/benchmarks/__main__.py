@@ -71,26 +71,22 @@ def measure(pushes: int, tasks: int) -> None:
 
     print(f"Python {sys.version.split()[0]}, Django {django.__version__}, {connection.vendor}")
     create = rate(pushes, create_bare_row)
-    push = rate(pushes, push_noop)
-    print(f"bare ORM create()            {create:10.0f} rows/s")
-    print(f"push without a server        {push:10.0f} tasks/s   {push / create:6.2f} of create()")
+
+    def show(what: str, per_second: float) -> None:
+        print(f"{what:<28}{per_second:10.0f}/s {per_second / create:8.2f} of create()")
+
+    show("bare ORM create()", create)
+    show("push without a server", rate(pushes, push_noop))
     clear()
     with running_server():
-        push = rate(pushes, push_noop)
-        print(
-            f"push with a server           {push:10.0f} tasks/s   {push / create:6.2f} of create()"
-        )
+        show("push with a server", rate(pushes, push_noop))
         wait_until(lambda: unfinished() == 0, "the pushed tasks")
         p50, p99 = latencies(pushes)
-    print(f"push -> start, idle server   {p50:10.2f} ms p50 {p99:8.2f} ms p99 of {pushes}")
+    print(f"push -> start, idle server  {p50:10.2f} ms p50 {p99:8.2f} ms p99 of {pushes}")
     clear()
-    many, drained = drain(tasks)
-    print(
-        f"push_many of {tasks:<6}          {many:10.0f} tasks/s   {many / create:6.2f} of create()"
-    )
-    print(
-        f"drain of {tasks:<6} no-ops       {drained:10.0f} tasks/s   {drained / create:6.2f} of create()"
-    )
+    stored, drained = drain(tasks)
+    show(f"push_many of {tasks}", stored)
+    show(f"drain of {tasks} no-ops", drained)
 
 
 def rate(times: int, action: Callable[[], object]) -> float:

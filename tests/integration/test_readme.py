@@ -166,9 +166,10 @@ class Site:
             stream.write(f"\n\n{block.text}\n")
 
     def mails(self) -> list[Message]:
-        """Return the mails that were sent."""
-        files = sorted((self.folder / "mails").glob("*.log"))
-        return [email.message_from_bytes(file.read_bytes()) for file in files]
+        """Return the mails that were sent; Django may write several into one file."""
+        texts = [file.read_text() for file in sorted((self.folder / "mails").glob("*.log"))]
+        mails = "".join(texts).split(f"{'-' * 79}\n")
+        return [email.message_from_string(mail) for mail in mails if mail.strip()]
 
 
 def new_site(folder: Path) -> Site:

@@ -1,4 +1,9 @@
-"""System checks: settings that cannot work, and databases that will say "database is locked"."""
+"""System checks: settings that cannot work, and databases that will say "database is locked".
+
+`manage.py check` and Django's own commands run them with those of the whole site. leek's commands
+are started often, from cron and by monitoring: they look at leek's settings only, and `leek_server`
+at its database as well.
+"""
 
 from typing import Any
 
@@ -9,13 +14,15 @@ from leek import conf
 from leek.database import sqlite_shortcomings
 from leek.models import queue_database
 
+SETTINGS, DATABASE = "leek_settings", "leek_database"  # tags
+
 SQLITE_REMEDY = (
     'Add "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command":'
     ' "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"} to DATABASES["%s"].'
 )
 
 
-@register
+@register(SETTINGS)
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Report unknown keys of TASKS_QUEUE, and values that cannot be used."""
     given = getattr(settings, "TASKS_QUEUE", {})
@@ -31,7 +38,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register
+@register(DATABASE)
 def check_database(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Warn of an SQLite database that will be "locked" when several processes write to it."""
     try:

@@ -6,14 +6,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from leek import client
 from tests.support import LeekServer, free_port, wait_until
+
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line("markers", "logs_errors: leek may log errors in this test")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which databases this run has left out."""
+    left_out = [name for vendor, name in DATABASES.items() if vendor != connection.vendor]
+    terminalreporter.write_line(
+        f"The database was {connection.display_name}. Left out: {', '.join(left_out)};"
+        " DATABASE_URL picks one, as the README says."
+    )
 
 
 @pytest.fixture

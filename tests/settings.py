@@ -1,4 +1,8 @@
-"""Settings of the tests: DATABASE_URL picks the database, a file of SQLite by default."""
+"""Settings of the tests: DATABASE_URL picks the database, a file of SQLite by default.
+
+SQLite is used as a newcomer has it, with Django's own options, or with TESTS_SQLITE_WAL as the
+README recommends it.
+"""
 
 import os
 import tempfile
@@ -48,11 +52,12 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{_sqlite}
 if name := env.str("TESTS_DATABASE_NAME", default=""):  # set for the processes that tests start
     DATABASES["default"]["NAME"] = name
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
-        "timeout": 20,
-    }
+    DATABASES["default"]["OPTIONS"] = {"timeout": 20}  # the disks of test machines may be slow
+    if env.bool("TESTS_SQLITE_WAL", default=False):
+        DATABASES["default"]["OPTIONS"] |= {
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+        }
     DATABASES["default"]["TEST"] = {"NAME": str(_sqlite)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"]["OPTIONS"] = {"charset": "utf8mb4"}

@@ -140,12 +140,19 @@ def test_pushes_while_the_server_is_down_run_when_it_comes_up(
     assert [row.wait(60) for row in rows] == list(range(1, 21))
 
 
-def test_two_servers_on_one_database_run_nothing_twice(start_server: StartServer) -> None:
+def test_two_servers_on_one_database_run_nothing_twice(
+    start_server: StartServer, tmp_path: Path
+) -> None:
     servers = [start_server("-v0", "--workers", "2", port=free_port()) for _ in range(2)]
+    gates = [tmp_path / name for name in "abcd"]
+    push_many([(tasks.wait_for, (str(gate), gate.name), {}) for gate in gates])
+    wait_until(lambda: all(Path(f"{gate}.begun").exists() for gate in gates), "both servers")
     push_many([(tasks.record, (str(number),), {}) for number in range(600)])
-    wait_until(lambda: SuccessTasks.objects.count() == 600, "all successes")
+    for gate in gates:
+        gate.touch()
+    wait_until(lambda: SuccessTasks.objects.count() == 604, "all successes")
     tags = Counter(Runs.objects.values_list("tag", flat=True))
-    assert len(tags) == 600
+    assert len(tags) == 604
     assert set(tags.values()) == {1}
     assert set(Runs.objects.values_list("process", flat=True).distinct()) == {
         server.process.pid for server in servers

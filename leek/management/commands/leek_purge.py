@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from leek import upkeep
+from leek import checks, upkeep
 from leek.management.progress import Progress
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -28,6 +28,7 @@ class Command(BaseCommand):
     """Delete finished tasks with their outcome: those that succeeded, if not asked otherwise."""
 
     help = "Deletes finished tasks with their outcome; successes by default."
+    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which tasks are meant."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from leek import checks
 from leek.api import using
 from leek.exceptions import CallableNotFound, InvalidTask
 from leek.task import find
@@ -14,6 +15,7 @@ class Command(BaseCommand):
     """Push a task from a shell or a crontab."""
 
     help = "Pushes a task: leek_push shop.tasks.remind --args '[42]' --kwargs '{\"urgent\": true}'"
+    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the callable, its arguments and where it is to run."""

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from leek import client, upkeep
+from leek import checks, client, upkeep
 from leek.management.progress import Progress
 
 
@@ -31,6 +31,7 @@ class Command(BaseCommand):
     """Push failed tasks back: all of them, or those that are chosen."""
 
     help = "Pushes failed tasks back, with clean counters; all of them, or those that are chosen."
+    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which tasks are meant."""

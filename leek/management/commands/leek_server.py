@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from leek import checks
 from leek.conf import config
 from leek.retry import RetryPolicy
 from leek.server.listener import PortInUse
@@ -33,6 +34,7 @@ class Command(BaseCommand):
     """Run pushed tasks until stopped: by a signal, by leek_stop, or by an option."""
 
     help = "Runs pushed tasks. SIGTERM, SIGINT and leek_stop stop it gracefully."
+    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options; what is left out is taken from the settings."""
@@ -69,6 +71,7 @@ class Command(BaseCommand):
                 " --port.",
                 returncode=2,
             ) from error
+        self.check(tags=[checks.DATABASE])
         supervisor.run(self.say_ready)
 
     def say_ready(self, host: str, port: int) -> None:

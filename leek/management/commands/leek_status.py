@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from leek import client, status
+from leek import checks, client, status
 from leek.conf import config
 from leek.exceptions import ServerUnreachable
 from leek.protocol import Reply
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         "Shows how the queue and its server are. Exit code 0: the Worker is on; 1: it is stopped;"
         " 2: no server answers."
     )
+    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the question and the output format."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from leek import client
+from leek import checks, client
 from leek.conf import config
 from leek.exceptions import ServerUnreachable
 
@@ -16,6 +16,7 @@ class Command(BaseCommand):
     """Stop the Worker gracefully, then the server, and return when that is done."""
 
     help = "Stops the Worker gracefully, then the server. Exit code 2: no server answers."
+    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the option that leaves the socket."""

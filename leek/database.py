@@ -106,6 +106,11 @@ def on_commit_once(alias: str, action: Callable[[], None]) -> None:
         transaction.on_commit(action, using=alias, robust=True)
 
 
+def has_table(alias: str, name: str) -> bool:
+    """Tell whether a database has such a table."""
+    return name in connections[alias].introspection.table_names()
+
+
 def refresh_connections() -> None:
     """Make this thread's connections fit for the next task, as Django does between requests.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db.models import QuerySet
 
-from leek.database import Now, after
+from leek.database import Now, after, has_table
 from leek.models import Servers, queue_database
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -24,6 +24,11 @@ def this_host() -> str:
         return f"{_BOOT_ID.read_text().strip()}/{os.readlink(_NETWORK)}"
     except OSError:
         return f"{socket.gethostname()}/{uuid.getnode():x}"
+
+
+def can_register() -> bool:
+    """Tell whether the queue's database has the table of servers: it was migrated."""
+    return has_table(queue_database(), Servers._meta.db_table)
 
 
 def register(

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from django import db
 from django.conf import settings
-from django.db import DatabaseError
 
 from leek import status
 from leek.client import protocol_secret
@@ -48,7 +48,7 @@ def waiting(control: Control) -> Reply:
     """Count the due tasks that nobody runs yet, in the whole database."""
     try:
         return Reply(True, status.waiting() + control.claimed_waiting)
-    except DatabaseError as error:
+    except db.Error as error:
         return Reply(False, f"database: {error}")
     finally:
         close_connections()

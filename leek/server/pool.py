@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db import DatabaseError
+from django import db
 
 from leek import leases, lifecycle
 from leek.models import Servers
@@ -120,7 +120,7 @@ class WorkerPool:
         self._backlog.end(len(self._workers))
         try:
             lifecycle.release(self._lease.server_id, waiting)
-        except DatabaseError as error:
+        except db.Error as error:
             logger.warning("Waiting tasks are given back later: %s", error)
 
     def finish_stop(self, deadline: float) -> None:
@@ -135,6 +135,6 @@ class WorkerPool:
         try:
             lifecycle.release_all(self._lease.server_id)
             leases.resign(self._lease.server_id)
-        except DatabaseError as error:
+        except db.Error as error:
             logger.warning("This server's tasks are given back when its lease ends: %s", error)
         self._notes.remove()

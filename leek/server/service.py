@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import ClassVar
 
-from django.db import DatabaseError, InterfaceError
+from django import db
 
 from leek.database import close_connections, refresh_connections
 from leek.retry import backoff
@@ -92,7 +92,7 @@ class Service:
         """Do one turn; after an error say so, mend the connection, and pause a moment."""
         try:
             self.run_once()
-        except (DatabaseError, InterfaceError) as error:
+        except db.Error as error:
             self._outage.hit(self.name, error)
             refresh_connections()
         except Exception:

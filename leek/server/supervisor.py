@@ -4,9 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import DatabaseError, InterfaceError
+from django import db
 
 from leek import leases
 from leek.database import close_connections, refresh_connections
@@ -44,13 +45,17 @@ class Supervisor:
         self._mailbox = Mailbox()
         self._outage = Outage()
         self._pool: WorkerPool | None = None
+        self._stopped_pool: WorkerPool | None = None
         self._worker_off = threading.Event()
         self._stop_requested = False
         self._signals = 0
         self._idle_since: float | None = None
 
-    def run(self, on_ready: Callable[[str, int], None]) -> None:
-        """Serve until a stop is asked for; call `on_ready` with address and port when working."""
+    def run(self, on_ready: Callable[[str, int], None]) -> bool:
+        """Serve until a stop is asked for; call `on_ready` with address and port when working.
+
+        Return whether all tasks ended: a thread may still run one that was given back.
+        """
         with on_stop_signals(self._signalled, self._mailbox.wakeup_fd):
             self._listener.start()
             try:
@@ -65,6 +70,7 @@ class Supervisor:
                 self._listener.stop()
                 self._mailbox.close()
                 close_connections()
+        return self._stopped_pool is None or not self._stopped_pool.is_working
 
     # What the socket's commands and the pool's threads call
 
@@ -120,15 +126,22 @@ class Supervisor:
         while not self._stop_requested and self._pool is None:
             try:
                 self._try_to_start_pool()
-            except (DatabaseError, InterfaceError) as error:
-                self._outage.hit("start", error)
-                refresh_connections()
+            except db.Error as error:
+                self._say_why_not_started(error, first=failures == 0)
                 failures += 1
                 pause = backoff(failures, FIRST_PAUSE, LONGEST_PAUSE)
                 if self._next_request(pause) is Request.STOP_WORKER:
                     self._worker_off.set()
                     return
-        self._outage.over("start")
+            else:
+                self._outage.over("start")
+
+    def _say_why_not_started(self, error: Exception, *, first: bool) -> None:
+        self._outage.hit("start", error)
+        refresh_connections()
+        with suppress(db.Error):
+            if first and not leases.can_register():
+                logger.error("leek's tables are missing: run manage.py migrate")
 
     def _try_to_start_pool(self) -> None:
         asked_at = time.monotonic()
@@ -168,6 +181,7 @@ class Supervisor:
         """Let the running tasks end until the deadline, or until a second signal."""
         pool, self._pool = self._pool, None
         if pool is not None:
+            self._stopped_pool = pool
             logger.info("Stopping: running tasks have %s s", self._options.shutdown_timeout)
             deadline = time.monotonic() + self._options.shutdown_timeout
             pool.begin_stop(deadline)

@@ -1,7 +1,8 @@
 """A real leek_server at work."""
 
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from leek.models import FailedTasks, QueuedTasks, Servers, State, Status, Succes
 from tests.conftest import StartServer
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import LeekServer, manage, wait_until
+from tests.support import LeekServer, free_port, manage, wait_until
 
 
 def finished(row: QueuedTasks) -> Callable[[], bool]:
@@ -281,12 +282,13 @@ class TestStopping:
         }
         assert not Servers.objects.exists()
 
+    @pytest.mark.parametrize("a_callable", [tasks.wait_for, tasks.never_end])
     def test_gives_back_at_no_cost_what_outlives_the_deadline(
-        self, start_server: StartServer, tmp_path: Path
+        self, start_server: StartServer, tmp_path: Path, a_callable: Callable[..., object]
     ) -> None:
         server = start_server("--shutdown-timeout", "0.1")
         gate = tmp_path / "gate"
-        row = push_task_to_queue(tasks.wait_for, str(gate))
+        row = push_task_to_queue(a_callable, str(gate))
         blocked(row, gate)
         assert server.terminate() == 0
         assert f"Task {row.pk} still runs at the deadline" in server.log
@@ -334,6 +336,48 @@ class TestStopping:
         assert second.returncode == 2
         assert f"port {port} of 127.0.0.1 is in use" in second.stderr
         assert second.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def database_to_come(tmp_path: Path) -> Iterator[str]:
+    """Return the name of a database that is not there yet; it is dropped at the end."""
+    if connection.vendor == "sqlite":
+        yield str(tmp_path / "to_come" / "db.sqlite3")
+        return
+    name = f"leek_to_come_{os.getpid()}"
+    yield name
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+
+
+def create_database(name: str) -> None:
+    """Create an empty database."""
+    if connection.vendor == "sqlite":
+        Path(name).parent.mkdir()
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+
+
+def test_a_server_waits_for_its_database_and_for_its_tables(
+    start_server: StartServer, database_to_come: str
+) -> None:
+    there = {"TESTS_DATABASE_NAME": database_to_come}
+    server = start_server(wait=False, **there)
+    wait_until(lambda: "The database fails" in server.log)
+    asked = manage("leek_status", "ping", **there)
+    assert asked.stdout == "Sent: ping\nReceived: (False, 'Worker Off')\n"
+    create_database(database_to_come)
+    second = start_server(wait=False, port=free_port(), **there)
+    wait_until(lambda: "leek's tables are missing: run manage.py migrate" in second.log)
+    assert manage("migrate", "-v0", **there).returncode == 0
+    assert "Pushed task" in manage("leek_push", "tests.site.tasks.noop", **there).stdout
+    wait_until(lambda: "succeeded" in server.log + second.log)
+    for ready in (server, second):
+        ready.wait_until_ready()
+        assert ready.log.count("The database fails") == 1
+        assert ready.log.count("The database is back.") == 1
+        assert ready.terminate() == 0
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connections to lose")

@@ -78,6 +78,12 @@ async def add_slowly(first: int, second: int) -> int:
     return first + second
 
 
+async def never_end(gate: str) -> None:
+    """Say by a file that it runs, then run for ever."""
+    Path(f"{gate}.begun").touch()
+    await asyncio.Event().wait()
+
+
 def unstorable() -> Any:
     """Return what neither JSON nor pickle can hold."""
     return (number for number in range(3))

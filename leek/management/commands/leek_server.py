@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -72,12 +73,20 @@ class Command(BaseCommand):
                 returncode=2,
             ) from error
         self.check(tags=[checks.DATABASE])
-        supervisor.run(self.say_ready)
+        if not supervisor.run(self.say_ready):
+            self.end_process()
 
     def say_ready(self, host: str, port: int) -> None:
         """Print the line that says that hints are accepted and tasks are run."""
         self.stdout.write(f"leek_server is ready at {host}:{port}")
         self.stdout.flush()
+
+    def end_process(self) -> None:
+        """Exit now: at the usual exit Python would wait for an async task that was given back."""
+        logging.shutdown()
+        self.stdout.flush()
+        self.stderr.flush()
+        os._exit(0)
 
 
 def chosen(flag: Any, setting: Any) -> Any:

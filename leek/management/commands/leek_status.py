@@ -5,8 +5,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from django import db
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
 
 from leek import checks, client, status
 from leek.conf import config
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         """Print everything at a glance."""
         try:
             figures = status.figures()
-        except DatabaseError as error:
+        except db.Error as error:
             raise CommandError(f"The database does not answer: {error}") from error
         try:
             reply, problem = client.ask("ping"), None

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import (
+    Error,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -21,8 +22,12 @@ from django.db.models.sql.compiler import SQLCompiler
 
 _SETS_WAL = re.compile(r"journal_mode\s*[=(]\s*['\"]?wal\b", re.IGNORECASE)
 
-# The kinds of error that a database raises for a time: locked, gone away, read-only, deadlock.
-TRANSIENT_ERRORS = (OperationalError, InterfaceError, InternalError)
+# What is of a kind that passes by itself, and yet refuses a statement for ever:
+# https://mariadb.com/kb/en/mariadb-error-codes/: a packet too large, a text that has no place in
+# the column's character set. https://www.postgresql.org/docs/current/errcodes-appendix.html: class
+# 54, a limit exceeded.
+_REFUSALS_OF_MYSQL = (1153, 1366)
+_REFUSALS_OF_POSTGRESQL = "54"
 
 
 class Now(functions.Now):
@@ -111,6 +116,19 @@ def has_table(alias: str, name: str) -> bool:
     return name in connections[alias].introspection.table_names()
 
 
+def is_transient(error: Error) -> bool:
+    """Tell whether the same statement may succeed later.
+
+    So it may after what a database raises for a time: locked, gone away, read-only, deadlock.
+    """
+    if not isinstance(error, OperationalError | InterfaceError | InternalError):
+        return False
+    cause = error.__cause__
+    number = error.args[0] if error.args else None
+    sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+    return number not in _REFUSALS_OF_MYSQL and not sqlstate.startswith(_REFUSALS_OF_POSTGRESQL)
+
+
 def refresh_connections() -> None:
     """Make this thread's connections fit for the next task, as Django does between requests.
 
@@ -122,14 +140,22 @@ def refresh_connections() -> None:
         connection.close_at = None
         if connection.in_atomic_block:  # a task left its transaction open
             connection.close()
-        connection.close_if_unusable_or_obsolete()
+            del connections[connection.alias]  # closed so, Django would never connect again
+        else:
+            _check_health(connection, connection.settings_dict["CONN_HEALTH_CHECKS"])
+            connection.close_if_unusable_or_obsolete()
 
 
 def distrust_connections() -> None:
     """Let the next query of this thread try its connection first: it has not been used for long."""
     for connection in connections.all(initialized_only=True):
-        connection.health_check_enabled = True  # type: ignore[attr-defined]
-        connection.health_check_done = False  # type: ignore[attr-defined]
+        _check_health(connection, True)
+
+
+def _check_health(connection: Any, enabled: bool) -> None:
+    """Let Django try the connection at the next query, or leave that be."""
+    connection.health_check_enabled = enabled
+    connection.health_check_done = False
 
 
 def close_connections() -> None:

@@ -19,5 +19,5 @@ def run(row: QueuedTasks) -> None:
         park_for=0,
     )
     claimed = lifecycle.claim_one(row)
-    lifecycle.settle(None, [executor.run(claimed)])
+    lifecycle.settle([executor.run(claimed)])
     row.refresh_from_db()

@@ -75,13 +75,5 @@ def expired(server_id: int) -> list[Servers]:
     return list(_servers().filter(expires_at__lt=Now()).exclude(pk=server_id))
 
 
-def bury(dead: Servers, *, even_if_renewed: bool) -> bool:
-    """End the lease of a dead server; return False if it renewed the lease in the meantime."""
-    rows = _servers().filter(pk=dead.pk)
-    if not even_if_renewed:
-        rows = rows.filter(expires_at__lt=Now())
-    return bool(rows.delete()[0])
-
-
 def _servers() -> QuerySet[Servers]:
     return Servers.objects.using(queue_database())

@@ -4,9 +4,9 @@
                ▲  ◄──release, rescue──┤ ├────────► FAILED ──retry_failed──► READY
                └─promote── DEFERRED ◄─┘
 
-Each move of a claimed task is fenced: it changes a row only while this server owns it under this
-claim number. Each transaction begins with a write, because one that begins with a read cannot
-become a writer on SQLite while another one writes.
+Each move of a claimed task is fenced: it changes a row only while it has this owner and this claim
+number. Each transaction begins with a write, because one that begins with a read cannot become a
+writer on SQLite while another one writes.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -34,11 +34,14 @@ from leek.models import (
 from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
 
 PUSH_BATCH = 1000
-_COLUMNS = Claimed._fields[:-1]  # all but the number of the claim itself
+_COLUMNS = Claimed._fields[:-2]  # all but the fence
+
+
+_GIVEN_BACK: dict[str, Any] = {"state": State.READY, "owner": None}
 
 
 class Superseded(Exception):
-    """Some rows are no longer this server's under this claim."""
+    """Some rows are no longer their claim's."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> 
         owner_id=server_id,
         claim=number,
     )
-    return [Claimed._make((*row, number)) for row in rows]
+    return [Claimed._make((*row, server_id, number)) for row in rows]
 
 
 def claim_one(row: QueuedTasks) -> Claimed:
@@ -122,38 +125,38 @@ def claim_one(row: QueuedTasks) -> Claimed:
         state=State.RUNNING, claim=number
     )
     columns = _claimed(None, number).values_list(*_COLUMNS).get(pk=row.pk)
-    return Claimed._make((*columns, number))
+    return Claimed._make((*columns, None, number))
 
 
 # Settle
 
 
-def settle(server_id: int | None, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Record outcomes in one transaction; return those that were refused.
 
-    An outcome is refused if its task is no longer this server's under the outcome's claim. Then
-    all are recorded one by one, so that one loser costs the others nothing.
+    An outcome is refused if its task is no longer its claim's. Then all are recorded one by one, so
+    that one loser costs the others nothing.
     """
     try:
-        _settle_together(server_id, outcomes)
+        _settle_together(outcomes)
     except Superseded:
         if len(outcomes) == 1:
-            return [] if _was_settled(server_id, outcomes[0]) else list(outcomes)
-        return [refused for outcome in outcomes for refused in settle(server_id, [outcome])]
+            return [] if _was_settled(outcomes[0]) else list(outcomes)
+        return [refused for outcome in outcomes for refused in settle([outcome])]
     return []
 
 
-def _settle_together(server_id: int | None, outcomes: Sequence[Outcome]) -> None:
+def _settle_together(outcomes: Sequence[Outcome]) -> None:
     with transaction.atomic(using=queue_database()):
-        _succeed(server_id, [outcome for outcome in outcomes if isinstance(outcome, Success)])
-        _fail(server_id, [outcome for outcome in outcomes if isinstance(outcome, Failure)])
+        _succeed([outcome for outcome in outcomes if isinstance(outcome, Success)])
+        _fail([outcome for outcome in outcomes if isinstance(outcome, Failure)])
         for outcome in outcomes:
             if isinstance(outcome, Retry):
-                _retry_later(server_id, outcome)
+                _retry_later(outcome)
 
 
-def _succeed(server_id: int | None, outcomes: Sequence[Success]) -> None:
-    _move(server_id, outcomes, state=State.SUCCESSFUL, tries=F("tries") + 1, unique_key=None)
+def _succeed(outcomes: Sequence[Success]) -> None:
+    _move(outcomes, state=State.SUCCESSFUL, tries=F("tries") + 1, unique_key=None)
     SuccessTasks.objects.using(queue_database()).bulk_create(
         SuccessTasks(
             task_id=outcome.claimed.id,
@@ -165,8 +168,8 @@ def _succeed(server_id: int | None, outcomes: Sequence[Success]) -> None:
     )
 
 
-def _fail(server_id: int | None, outcomes: Sequence[Failure]) -> None:
-    _move(server_id, outcomes, state=State.FAILED, tries=F("tries") + 1)
+def _fail(outcomes: Sequence[Failure]) -> None:
+    _move(outcomes, state=State.FAILED, tries=F("tries") + 1)
     _record_failures(
         [
             (outcome.claimed.id, outcome.error, outcome.started_at, outcome.finished_at)
@@ -195,10 +198,9 @@ def _record_failures(failed: Sequence[tuple[int, ErrorReport, datetime, datetime
         rows.update(unique_key=None)
 
 
-def _retry_later(server_id: int | None, outcome: Retry) -> None:
+def _retry_later(outcome: Retry) -> None:
     parked = {} if outcome.spends_try else {"parked_since": Coalesce("parked_since", Now())}
     _move(
-        server_id,
         [outcome],
         state=State.DEFERRED,
         owner=None,
@@ -208,20 +210,21 @@ def _retry_later(server_id: int | None, outcome: Retry) -> None:
     )
 
 
-def _move(server_id: int | None, outcomes: Sequence[Outcome], **changes: Any) -> None:
-    """Change the tasks of these outcomes, or raise Superseded where one is no longer ours."""
-    for number, ids in _by_claim(outcome.claimed for outcome in outcomes).items():
-        if _claimed(server_id, number).filter(pk__in=ids).update(**changes) != len(ids):
+def _move(outcomes: Sequence[Outcome], **changes: Any) -> None:
+    """Change the tasks of these outcomes; raise Superseded if one is no longer its claim's."""
+    for fence, ids in _by_fence(outcome.claimed for outcome in outcomes).items():
+        if _claimed(*fence).filter(pk__in=ids).update(**changes) != len(ids):
             raise Superseded
 
 
-def _was_settled(server_id: int | None, outcome: Outcome) -> bool:
+def _was_settled(outcome: Outcome) -> bool:
     """Tell whether this very outcome is stored already: only the answer to its commit got lost."""
+    claimed = outcome.claimed
     finished = {Success: State.SUCCESSFUL, Failure: State.FAILED}.get(type(outcome))
     return (
         finished is not None
         and _tasks()
-        .filter(pk=outcome.claimed.id, owner=server_id, claim=outcome.claimed.claim, state=finished)
+        .filter(pk=claimed.id, owner=claimed.owner, claim=claimed.claim, state=finished)
         .exists()
     )
 
@@ -229,47 +232,48 @@ def _was_settled(server_id: int | None, outcome: Outcome) -> bool:
 # Give back
 
 
-def release(server_id: int, claimed: Iterable[Claimed]) -> int:
-    """Give claimed tasks back, at no cost to them; return how many were still this server's."""
+def release(claimed: Iterable[Claimed]) -> int:
+    """Give claimed tasks back, at no cost to them; return how many were still their claim's."""
     return sum(
-        _claimed(server_id, number).filter(pk__in=ids).update(state=State.READY, owner=None)
-        for number, ids in _by_claim(claimed).items()
+        _claimed(*fence).filter(pk__in=ids).update(**_GIVEN_BACK)
+        for fence, ids in _by_fence(claimed).items()
     )
 
 
 def release_claim(server_id: int, number: int) -> int:
     """Give back all that one claim took, after its answer got lost; return how many tasks."""
-    return _claimed(server_id, number).update(state=State.READY, owner=None)
+    return _claimed(server_id, number).update(**_GIVEN_BACK)
 
 
 def release_all(server_id: int) -> int:
     """Give back all that a server has claimed; return how many tasks."""
-    return _tasks().running().filter(owner=server_id).update(state=State.READY, owner=None)
+    return _owned(server_id).update(**_GIVEN_BACK)
 
 
-def abandoned(server_id: int) -> list[int]:
-    """Return the ids of the servers that claimed tasks and are dead, or were never seen."""
-    alive = Servers.objects.filter(Q(pk=OuterRef("owner")), Q(expires_at__gte=Now()))
-    running = _tasks().running().exclude(owner=None).exclude(owner=server_id)
-    return list(running.exclude(Exists(alive)).values_list("owner", flat=True).distinct())
-
-
-def rescue(dead_server_id: int, was_running: Collection[int], max_crashes: int) -> int:
-    """Give the tasks of a dead server back to the queue; return how many.
+def rescue(
+    dead: Servers, was_running: Collection[int], max_crashes: int, *, even_if_renewed: bool = False
+) -> int | None:
+    """End the lease of a dead server and give its tasks back; return how many.
 
     Those that it was running crashed with it: at the `max_crashes`th crash a task fails as
-    WorkerLost.
+    WorkerLost. Return None, and do nothing, if the lease was renewed in the meantime, or another
+    server was faster.
     """
-    with transaction.atomic(using=queue_database()):
-        owned = _tasks().running().filter(owner=dead_server_id)
-        crashed = owned.filter(pk__in=was_running)
-        lost = crashed.filter(crashes__gte=max_crashes - 1)
-        rescued = crashed.filter(crashes__lt=max_crashes - 1).update(
-            state=State.READY, owner=None, crashes=F("crashes") + 1
-        )
-        rescued += owned.exclude(pk__in=was_running).update(state=State.READY, owner=None)
-        _lose(lost)
-    return rescued
+    alias = queue_database()
+    lease = Servers.objects.using(alias).filter(pk=dead.pk)
+    if not even_if_renewed:
+        lease = lease.filter(expires_at__lt=Now())
+    with transaction.atomic(using=alias):
+        if not lease._raw_delete(alias):  # one statement: delete() may read first
+            return None
+        return _charge(dead.pk, was_running, max_crashes) + release_all(dead.pk)
+
+
+def _charge(server_id: int, crashed_ids: Collection[int], max_crashes: int) -> int:
+    """Give back what crashed with its server, but for what did so too often; return how many."""
+    crashed = _owned(server_id).filter(pk__in=crashed_ids)
+    _lose(crashed.filter(crashes__gte=max_crashes - 1))
+    return crashed.update(**_GIVEN_BACK, crashes=F("crashes") + 1)
 
 
 def _lose(lost: QuerySet[QueuedTasks]) -> None:
@@ -281,6 +285,13 @@ def _lose(lost: QuerySet[QueuedTasks]) -> None:
         failed.append((task_id, error, now, now))
     lost.update(state=State.FAILED, owner=None, crashes=F("crashes") + 1)
     _record_failures(failed)
+
+
+def orphaned(server_id: int) -> list[int]:
+    """Return the ids that own claimed tasks but are of no server, other than this one's."""
+    known = Servers.objects.using(queue_database()).filter(pk=OuterRef("owner"))
+    claimed = _tasks().running().exclude(owner=None).exclude(owner=server_id)
+    return list(claimed.exclude(Exists(known)).values_list("owner", flat=True).distinct())
 
 
 # Finished tasks
@@ -329,8 +340,12 @@ def _claimed(server_id: int | None, number: int) -> QueuedTasksQuerySet:
     return _tasks().running().filter(owner=server_id, claim=number)
 
 
-def _by_claim(claimed: Iterable[Claimed]) -> dict[int, list[int]]:
+def _owned(server_id: int) -> QueuedTasksQuerySet:
+    return _tasks().running().filter(owner=server_id)
+
+
+def _by_fence(claimed: Iterable[Claimed]) -> dict[tuple[int | None, int], list[int]]:
     ids = defaultdict(list)
     for task in claimed:
-        ids[task.claim].append(task.id)
+        ids[task.owner, task.claim].append(task.id)
     return ids

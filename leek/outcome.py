@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 
 class Claimed(NamedTuple):
-    """A row of QueuedTasks as one claim gave it to one server."""
+    """A row of QueuedTasks as one claim gave it to one server.
+
+    `owner` and `claim` are the fence: the row is changed only while it has both. A task that runs
+    in the pusher's own process has no owner.
+    """
 
     id: int
     name: str
@@ -15,6 +19,7 @@ class Claimed(NamedTuple):
     tries: int
     crashes: int
     parked_since: datetime | None
+    owner: int | None
     claim: int
 
     @property

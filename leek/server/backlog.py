@@ -1,6 +1,7 @@
 """The tasks that this server has claimed and not finished: Python's Queue, by priority."""
 
 import time
+from contextlib import suppress
 from queue import Empty, PriorityQueue
 
 from leek.outcome import Claimed
@@ -14,6 +15,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._queue: PriorityQueue[_Entry] = PriorityQueue()
+        self._ended = False
         self.last_taken = time.monotonic()
 
     def put(self, claimed: list[Claimed]) -> None:
@@ -23,9 +25,12 @@ class Backlog:
 
     def take(self) -> Claimed | None:
         """Wait for the next task and return it; None tells a worker to end."""
-        claimed = self._queue.get()[2]
+        entry = self._queue.get()
+        if self._ended:
+            self._put_back(entry)  # for the next worker, or for drain()
+            return None
         self.last_taken = time.monotonic()
-        return claimed
+        return entry[2]
 
     def done(self) -> None:
         """Note that a task that was taken has ended."""
@@ -33,20 +38,19 @@ class Backlog:
 
     def drain(self) -> list[Claimed]:
         """Take out all tasks that no worker has taken."""
-        drained = []
-        try:
+        entries = []
+        with suppress(Empty):
             while True:
-                claimed = self._queue.get_nowait()[2]
+                entries.append(self._queue.get_nowait())
                 self._queue.task_done()
-                if claimed is not None:
-                    drained.append(claimed)
-        except Empty:
-            return drained
-
-    def end(self, workers: int) -> None:
-        """Tell so many workers to end, before anything else that is here."""
-        for _ in range(workers):
+        if _END in entries:
             self._queue.put(_END)
+        return [claimed for _, _, claimed in entries if claimed is not None]
+
+    def end(self) -> None:
+        """Hand out nothing any more, and tell all workers to end."""
+        self._ended = True
+        self._queue.put(_END)
 
     @property
     def waiting(self) -> int:
@@ -57,3 +61,7 @@ class Backlog:
     def unfinished(self) -> int:
         """The number of tasks that wait or are being run."""
         return self._queue.unfinished_tasks
+
+    def _put_back(self, entry: _Entry) -> None:
+        self._queue.put(entry)
+        self._queue.task_done()

@@ -1,6 +1,7 @@
-"""What the log says of an attempt."""
+"""What the log says of an attempt. The site's logging may raise; that costs the line only."""
 
 import logging
+from contextlib import suppress
 
 from leek.outcome import Failure, Outcome, Retry, Success
 
@@ -9,6 +10,23 @@ logger = logging.getLogger("leek")
 
 def log_outcome(outcome: Outcome) -> None:
     """Log how an attempt ended, with the task's id, name, attempt and duration."""
+    with suppress(Exception):
+        _log_outcome(outcome)
+
+
+def log_refused(outcome: Outcome) -> None:
+    """Log that an outcome came too late: another server has taken the task in the meantime."""
+    with suppress(Exception):
+        logger.error(
+            "Task %s %s: the lease was lost while it ran (attempt %s); its outcome is dropped, and"
+            " it runs again",
+            outcome.claimed.id,
+            outcome.claimed.name,
+            outcome.claimed.attempt,
+        )
+
+
+def _log_outcome(outcome: Outcome) -> None:
     claimed = outcome.claimed
     seconds = (outcome.finished_at - outcome.started_at).total_seconds()
     run = (claimed.id, claimed.name, seconds, claimed.attempt)
@@ -36,14 +54,3 @@ def log_outcome(outcome: Outcome) -> None:
             logger.error(
                 "Task %s %s failed for good in %.3f s (attempt %s)\n%s", *run, error.traceback
             )
-
-
-def log_refused(outcome: Outcome) -> None:
-    """Log that an outcome came too late: another server has taken the task in the meantime."""
-    logger.error(
-        "Task %s %s: the lease was lost while it ran (attempt %s); its outcome is dropped, and it"
-        " runs again",
-        outcome.claimed.id,
-        outcome.claimed.name,
-        outcome.claimed.attempt,
-    )

@@ -11,6 +11,7 @@ from enum import Enum, auto
 class Request(Enum):
     """What can be asked of the supervisor."""
 
+    START_WORKER = auto()
     STOP = auto()
     STOP_NOW = auto()
     STOP_WORKER = auto()

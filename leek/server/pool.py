@@ -5,22 +5,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django import db
-
-from leek import leases, lifecycle
 from leek.models import Servers
 from leek.retry import RetryPolicy
+from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
-from leek.server.dispatcher import Dispatcher, Ears
+from leek.server.dispatcher import ClaimOptions, Dispatcher
 from leek.server.executor import Executor
 from leek.server.heartbeat import Heartbeat, Lease
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.recorder import Recorder
+from leek.server.registration import Resignation
+from leek.server.rescuer import Rescuer
 from leek.server.service import Outage
-from leek.server.worker import Line, Worker
+from leek.server.worker import Shared, Worker
 
-LEAST_FLUSH = 1.0  # seconds that the recorder gets to store outcomes, whatever the deadline
+LAST_MOMENT = 0.5  # seconds to store outcomes, and again to resign, whatever the deadline
 
 logger = logging.getLogger("leek")
 
@@ -50,52 +50,60 @@ class WorkerPool:
         *,
         register: Callable[[], Servers],
         on_worker_end: Callable[[], None],
-        on_idle: Callable[[], None],
+        on_idle: Callable[[float], None],
         on_exhausted: Callable[[], None],
     ) -> None:
+        self._outage = outage
         self._lease = lease
+        self._alarm = Alarm()
         self._backlog = Backlog()
         self._notes = RunningNotes(lease.server.boot, options.workers)
-        self._recorder = Recorder(outage, lease, on_put_off=lambda: self._dispatcher.look_soon())
-        self._heartbeat = Heartbeat(
-            outage, lease, register, options.max_crashes, on_rescue=self.hint
+        self._recorder = Recorder(outage, lease, self._alarm)
+        self._heartbeat = Heartbeat(outage, lease, register)
+        self._rescuer = Rescuer(
+            outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
         )
         pace = Pace(options.workers)
         self._dispatcher = Dispatcher(
             outage,
+            ClaimOptions(options.workers, options.queues, options.poll_interval, options.max_tasks),
             lease,
             self._backlog,
             pace,
-            Ears(
-                on_dead_servers=self._heartbeat.beat_soon,
-                on_idle=lambda: on_idle() if self._recorder.is_idle else None,
-                on_exhausted=on_exhausted,
-            ),
-            workers=options.workers,
-            queues=options.queues,
-            poll_interval=options.poll_interval,
-            max_tasks=options.max_tasks,
+            self._alarm,
+            on_dead_servers=self._rescuer.look_soon,
+            on_lost_lease=self._heartbeat.beat_soon,
+            on_idle=lambda seconds: on_idle(seconds) if self._recorder.is_idle else None,
+            on_exhausted=on_exhausted,
         )
-        line = Line(
+        shared = Shared(
+            lease,
             self._backlog,
             Executor(options.policy, options.serializer_mode, options.park_for),
             self._notes,
             pace,
             on_outcome=self._recorder.record,
             on_ended=self._dispatcher.task_ended,
+            give_back=self._dispatcher.give_back,
         )
         self._workers = [
-            Worker(outage, line, number, on_worker_end) for number in range(options.workers)
+            Worker(outage, shared, number, on_worker_end) for number in range(options.workers)
         ]
 
     def start(self) -> None:
         """Start all threads, the one that brings work last."""
-        for service in (self._heartbeat, self._recorder, *self._workers, self._dispatcher):
+        for service in (
+            self._heartbeat,
+            self._rescuer,
+            self._recorder,
+            *self._workers,
+            self._dispatcher,
+        ):
             service.start()
 
     def hint(self) -> None:
         """Look for work now."""
-        self._dispatcher.hint()
+        self._alarm.work_is_ready()
 
     @property
     def handled(self) -> int:
@@ -112,29 +120,28 @@ class WorkerPool:
         """Whether a worker still runs."""
         return not all(worker.has_ended for worker in self._workers)
 
-    def begin_stop(self, deadline: float) -> None:
+    def begin_stop(self) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""
+        self._backlog.end()
         self._dispatcher.stop()
-        self._dispatcher.join(deadline - time.monotonic())
-        waiting = self._backlog.drain()
-        self._backlog.end(len(self._workers))
-        try:
-            lifecycle.release(self._lease.server_id, waiting)
-        except db.Error as error:
-            logger.warning("Waiting tasks are given back later: %s", error)
 
     def finish_stop(self, deadline: float) -> None:
-        """Store the outcomes, give back what still runs, and end the lease."""
+        """Store the outcomes, give back what still runs, and end the lease.
+
+        Whatever the database does, this takes little longer than until the deadline.
+        """
+        end = max(deadline, time.monotonic() + LAST_MOMENT)
+        self._dispatcher.join(end - time.monotonic())
         self._recorder.stop()
-        stored = self._recorder.join(max(deadline - time.monotonic(), LEAST_FLUSH))
-        if not stored:
+        if not self._recorder.join(end - time.monotonic()):
             logger.error("Some outcomes could not be stored in time: their tasks run again")
         for task_id in sorted(self._notes.running()):
             logger.warning("Task %s still runs at the deadline: it goes back to the queue", task_id)
         self._heartbeat.stop()
-        try:
-            lifecycle.release_all(self._lease.server_id)
-            leases.resign(self._lease.server_id)
-        except db.Error as error:
-            logger.warning("This server's tasks are given back when its lease ends: %s", error)
+        self._rescuer.stop()
+        resignation = Resignation(self._outage, self._lease.server_id)
+        resignation.start()
+        resignation.join(max(end - time.monotonic(), LAST_MOMENT))
+        if not resignation.is_accepted:
+            logger.warning("This server's tasks are given back when its lease is over")
         self._notes.remove()

@@ -2,19 +2,21 @@
 
 import logging
 import threading
-from collections.abc import Callable
+import time
 from queue import Empty, SimpleQueue
 
-from django.db import DatabaseError
+from django import db
 
 from leek import lifecycle
-from leek.database import TRANSIENT_ERRORS
-from leek.outcome import ErrorReport, Failure, Outcome, Retry
+from leek.database import is_transient
+from leek.outcome import ErrorReport, Failure, Outcome, Retry, Success
+from leek.server.alarm import Alarm
 from leek.server.heartbeat import Lease
 from leek.server.journal import log_refused
-from leek.server.service import Outage, Service
+from leek.server.service import Outage, Service, distrust_after
 
 MOST_TOGETHER = 1000  # outcomes in one transaction
+MOST_TEXT = 1_000_000  # characters in one transaction, from which on no outcome is added
 LEASE_PAUSE = 0.1  # seconds between looks at a lease that was not renewed in time
 
 logger = logging.getLogger("leek")
@@ -28,11 +30,11 @@ class Recorder(Service):
 
     name = "recorder"
 
-    def __init__(self, outage: Outage, lease: Lease, on_put_off: Callable[[], None]) -> None:
+    def __init__(self, outage: Outage, lease: Lease, alarm: Alarm) -> None:
         super().__init__(outage)
         self.handled = 0
         self._lease = lease
-        self._on_put_off = on_put_off
+        self._alarm = alarm
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
         self._unsettled: list[Outcome] = []
         self._handled_lock = threading.Lock()
@@ -47,6 +49,7 @@ class Recorder(Service):
     def stop(self) -> None:
         """End the loop as soon as all outcomes are stored."""
         self._ending = True
+        self.hurry()
         self._arrived.put(None)
 
     @property
@@ -56,20 +59,24 @@ class Recorder(Service):
 
     def run_once(self) -> None:
         """Wait for outcomes, and store all that are there."""
+        rested = time.monotonic()
         self._gather()
         if self._unsettled and not self._lease.is_valid:
             self.stopping.wait(LEASE_PAUSE)  # the heartbeat renews it, or finds that it was lost
         elif self._unsettled:
+            distrust_after(rested)
             self._settle()
         elif self._ending:
             self.stopping.set()
 
     def _gather(self) -> None:
+        text = sum(map(_length, self._unsettled))
         try:
-            while len(self._unsettled) < MOST_TOGETHER:
+            while len(self._unsettled) < MOST_TOGETHER and text < MOST_TEXT:
                 wait = not self._unsettled and not self._ending
                 if (outcome := self._arrived.get(block=wait)) is not None:
                     self._unsettled.append(outcome)
+                    text += _length(outcome)
                 elif wait:
                     return
         except Empty:
@@ -78,28 +85,39 @@ class Recorder(Service):
     def _settle(self) -> None:
         batch = list(self._unsettled)
         try:
-            refused = lifecycle.settle(self._lease.server_id, batch)
-        except TRANSIENT_ERRORS:
-            raise
-        except DatabaseError:
+            refused = lifecycle.settle(batch)
+        except db.Error as error:
+            if is_transient(error):
+                raise
             refused = [late for outcome in batch for late in self._settle_alone(outcome)]
         self._unsettled.clear()
         for outcome in refused:
             log_refused(outcome)
         if any(isinstance(outcome, Retry) for outcome in batch):
-            self._on_put_off()
+            self._alarm.agenda_changed()
 
     def _settle_alone(self, outcome: Outcome) -> list[Outcome]:
         """Store an outcome by itself; one that the database refuses fails its task."""
         try:
-            return lifecycle.settle(self._lease.server_id, [outcome])
-        except TRANSIENT_ERRORS:
-            raise
-        except DatabaseError as error:
+            return lifecycle.settle([outcome])
+        except db.Error as error:
+            if is_transient(error):
+                raise
             logger.exception("The outcome of task %s cannot be stored", outcome.claimed.id)
             report = ErrorReport(
                 type=f"{type(error).__module__}.{type(error).__qualname__}",
                 message=f"the outcome could not be stored: {str(error)!a}",
             )
             failure = Failure(outcome.claimed, outcome.started_at, outcome.finished_at, report)
-            return lifecycle.settle(self._lease.server_id, [failure])
+            return lifecycle.settle([failure])
+
+
+def _length(outcome: Outcome) -> int:
+    """Return how many characters are stored of an outcome."""
+    match outcome:
+        case Success(result=result):
+            return len(result or "")
+        case Failure(error=error):
+            return len(error.message) + len(error.traceback)
+        case Retry():  # only the last error is stored
+            return 0

@@ -2,15 +2,18 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 from django import db
 
-from leek.database import close_connections, refresh_connections
+from leek.database import close_connections, distrust_connections, refresh_connections
 from leek.retry import backoff
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries while the database is away
+IDLE_TOO_LONG = 5.0  # seconds after which connections are tried before they are used
 
 logger = logging.getLogger("leek")
 
@@ -25,30 +28,33 @@ class Outage:
     def hit(self, service: str, error: Exception) -> None:
         """Note that the database failed a service."""
         with self._lock:
-            if not self._affected:
-                logger.error("The database fails: %s. Work goes on when it is back.", error)
+            is_new = not self._affected
             self._affected.add(service)
+        if is_new:
+            logger.error("The database fails: %s. Work goes on when it is back.", error)
 
     def over(self, service: str) -> None:
         """Note that the database served a service again."""
         with self._lock:
-            if service in self._affected:
-                self._affected.remove(service)
-                if not self._affected:
-                    logger.warning("The database is back.")
+            is_over = self._affected == {service}
+            self._affected.discard(service)
+        if is_over:
+            logger.warning("The database is back.")
 
 
 class Service:
     """A loop in a thread of its own, which no error ends.
 
-    A subclass gives `run_once`, one turn of the loop, and lets `stop` wake it up. `on_end` is
-    called when the thread ends. Stopping twice, or before the start, is safe.
+    A subclass gives `run_once`, one turn of the loop, and lets `stop` wake it up; `finish` comes
+    after the last turn. `on_end` is called when the thread ends. Stopping twice, or before the
+    start, is safe.
     """
 
     name: ClassVar[str]
 
     def __init__(self, outage: Outage, on_end: Callable[[], None] | None = None) -> None:
         self.stopping = threading.Event()
+        self._hurry = threading.Event()
         self._ended = threading.Event()
         self._outage = outage
         self._failures = 0
@@ -59,6 +65,9 @@ class Service:
         """Do one turn of the loop."""
         raise NotImplementedError
 
+    def finish(self) -> None:
+        """Do what is left to do after the last turn; it is tried once."""
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -66,11 +75,16 @@ class Service:
     def stop(self) -> None:
         """Ask the loop to end after this turn."""
         self.stopping.set()
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Make no long pauses after errors any more."""
+        self._hurry.set()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait up to `timeout` seconds for the thread to end, and return whether it has."""
         if self._thread.ident is not None:
-            self._thread.join(timeout)
+            self._thread.join(None if timeout is None else max(timeout, 0.0))
         return not self._thread.is_alive()
 
     @property
@@ -82,6 +96,7 @@ class Service:
         try:
             while not self.stopping.is_set():
                 self.run_guarded()
+            self._guard(self.finish)
         finally:
             close_connections()
             self._ended.set()
@@ -90,16 +105,37 @@ class Service:
 
     def run_guarded(self) -> None:
         """Do one turn; after an error say so, mend the connection, and pause a moment."""
-        try:
-            self.run_once()
-        except db.Error as error:
-            self._outage.hit(self.name, error)
-            refresh_connections()
-        except Exception:
-            logger.exception("leek's %s met an error and goes on", self.name)
-        else:
+        if self._guard(self.run_once):
             self._failures = 0
-            self._outage.over(self.name)
             return
         self._failures += 1
-        self.stopping.wait(backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE))
+        if self._hurry.is_set():
+            self.stopping.wait(FIRST_PAUSE)
+        else:
+            self._hurry.wait(backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE))
+
+    def _guard(self, action: Callable[[], None]) -> bool:
+        """Return whether this went well. Not even the site's logging may end the thread."""
+        try:
+            action()
+        except db.Error as error:
+            with suppress(Exception):
+                self._outage.hit(self.name, error)
+            refresh_connections()
+        except Exception:
+            with suppress(Exception):
+                logger.exception("leek's %s met an error and goes on", self.name)
+        else:
+            with suppress(Exception):
+                self._outage.over(self.name)
+            return True
+        return False
+
+
+def distrust_after(began: float) -> None:
+    """Have this thread's connections tried before they are used, if they rested for long.
+
+    `began` is when the rest began, by the monotonic clock.
+    """
+    if time.monotonic() - began > IDLE_TOO_LONG:
+        distrust_connections()

@@ -1,5 +1,6 @@
 """OS signals -> an action of the supervisor; restores the old handlers."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,8 +20,14 @@ def on_stop_signals(action: Callable[[], None], wakeup_fd: int) -> Iterator[None
         yield
         return
 
+    process = os.getpid()
+
     def handle(number: int, frame: FrameType | None) -> None:
-        action()
+        if os.getpid() == process:
+            action()
+        else:  # a child that a task has forked: it ends as it would without this server
+            signal.signal(number, old[signal.Signals(number)])
+            os.kill(os.getpid(), number)
 
     old = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     old_fd = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)

@@ -4,20 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
-from django import db
-
 from leek import leases
-from leek.database import close_connections, refresh_connections
 from leek.models import Servers
-from leek.retry import backoff
-from leek.server.heartbeat import Lease, rescue_predecessors
 from leek.server.listener import Listener
 from leek.server.mailbox import Mailbox, Request
 from leek.server.pool import PoolOptions, WorkerPool
-from leek.server.service import FIRST_PAUSE, LONGEST_PAUSE, Outage
+from leek.server.registration import Registration
+from leek.server.service import Outage
 from leek.server.shutdown import on_stop_signals
 
 logger = logging.getLogger("leek")
@@ -36,7 +31,10 @@ class ServerOptions:
 
 
 class Supervisor:
-    """Runs in the main thread: it waits for requests, and acts on them one after the other."""
+    """Runs in the main thread: it waits for requests, and acts on them one after the other.
+
+    It never waits for the database, so that nothing keeps it from acting on a signal.
+    """
 
     def __init__(self, options: ServerOptions, pool_options: PoolOptions) -> None:
         self._listener = Listener(options.host, options.port, self)
@@ -44,40 +42,46 @@ class Supervisor:
         self._pool_options = pool_options
         self._mailbox = Mailbox()
         self._outage = Outage()
+        self._registration = Registration(
+            self._outage,
+            self._register,
+            options.lease,
+            pool_options.max_crashes,
+            on_end=lambda: self._mailbox.put(Request.START_WORKER),
+        )
         self._pool: WorkerPool | None = None
-        self._stopped_pool: WorkerPool | None = None
+        self._worker_is_on = False
         self._worker_off = threading.Event()
         self._stop_requested = False
         self._signals = 0
-        self._idle_since: float | None = None
 
     def run(self, on_ready: Callable[[str, int], None]) -> bool:
         """Serve until a stop is asked for; call `on_ready` with address and port when working.
 
-        Return whether all tasks ended: a thread may still run one that was given back.
+        Return whether all Workers ended: one may still run a task that was given back.
         """
         with on_stop_signals(self._signalled, self._mailbox.wakeup_fd):
             self._listener.start()
+            self._registration.start()
             try:
-                self._start_pool()
-                if self._pool is not None:
-                    on_ready(self._options.host, self._listener.port)
                 while not self._stop_requested:
-                    if self._next_request() is Request.STOP_WORKER:
-                        self._stop_pool()
-                self._stop_pool()
+                    match self._next_request():
+                        case Request.START_WORKER:
+                            self._start_pool(on_ready)
+                        case Request.STOP_WORKER:
+                            self._stop_pool()
             finally:
+                self._stop_pool()
                 self._listener.stop()
                 self._mailbox.close()
-                close_connections()
-        return self._stopped_pool is None or not self._stopped_pool.is_working
+        return self._pool is None or not self._pool.is_working
 
     # What the socket's commands and the pool's threads call
 
     @property
     def worker_on(self) -> bool:
         """Whether tasks are run."""
-        return self._pool is not None
+        return self._worker_is_on
 
     @property
     def handled(self) -> int:
@@ -92,7 +96,6 @@ class Supervisor:
     def hint(self) -> None:
         """Look for work now."""
         if pool := self._pool:
-            self._idle_since = None
             pool.hint()
 
     def stop_worker(self) -> None:
@@ -109,55 +112,11 @@ class Supervisor:
         self._signals += 1
         self._mailbox.put(Request.STOP if self._signals == 1 else Request.STOP_NOW)
 
-    def _idle(self) -> None:
+    def _idle(self, seconds: float) -> None:
         """Stop if this is what --drain or --idle-timeout wait for."""
-        now = time.monotonic()
-        if self._idle_since is None:
-            self._idle_since = now
         limit = self._options.idle_timeout
-        if self._options.drain or (limit is not None and now - self._idle_since >= limit):
+        if self._options.drain or (limit is not None and seconds >= limit):
             self._mailbox.put(Request.STOP)
-
-    # Starting
-
-    def _start_pool(self) -> None:
-        """Start the Worker, as soon as the database is there, unless a stop is asked for first."""
-        failures = 0
-        while not self._stop_requested and self._pool is None:
-            try:
-                self._try_to_start_pool()
-            except db.Error as error:
-                self._say_why_not_started(error, first=failures == 0)
-                failures += 1
-                pause = backoff(failures, FIRST_PAUSE, LONGEST_PAUSE)
-                if self._next_request(pause) is Request.STOP_WORKER:
-                    self._worker_off.set()
-                    return
-            else:
-                self._outage.over("start")
-
-    def _say_why_not_started(self, error: Exception, *, first: bool) -> None:
-        self._outage.hit("start", error)
-        refresh_connections()
-        with suppress(db.Error):
-            if first and not leases.can_register():
-                logger.error("leek's tables are missing: run manage.py migrate")
-
-    def _try_to_start_pool(self) -> None:
-        asked_at = time.monotonic()
-        server = self._register()
-        rescue_predecessors(server, self._pool_options.max_crashes)
-        pool = WorkerPool(
-            self._pool_options,
-            Lease(server, self._options.lease, asked_at),
-            self._outage,
-            register=self._register,
-            on_worker_end=lambda: self._mailbox.put(Request.WORKER_ENDED),
-            on_idle=self._idle,
-            on_exhausted=lambda: self._mailbox.put(Request.STOP),
-        )
-        pool.start()
-        self._pool = pool
 
     def _register(self) -> Servers:
         return leases.register(
@@ -168,7 +127,7 @@ class Supervisor:
             seconds=self._options.lease,
         )
 
-    # Stopping
+    # What the main thread does
 
     def _next_request(self, timeout: float | None = None) -> Request | None:
         """Wait for a request, up to `timeout` seconds, and remember one to stop."""
@@ -177,14 +136,31 @@ class Supervisor:
             self._stop_requested = True
         return request
 
+    def _start_pool(self, on_ready: Callable[[str, int], None]) -> None:
+        """Start the Worker, now that this server is registered."""
+        if self._registration.lease is None or self._worker_off.is_set():
+            return
+        self._pool = WorkerPool(
+            self._pool_options,
+            self._registration.lease,
+            self._outage,
+            register=self._register,
+            on_worker_end=lambda: self._mailbox.put(Request.WORKER_ENDED),
+            on_idle=self._idle,
+            on_exhausted=lambda: self._mailbox.put(Request.STOP),
+        )
+        self._pool.start()
+        self._worker_is_on = True
+        on_ready(self._options.host, self._listener.port)
+
     def _stop_pool(self) -> None:
         """Let the running tasks end until the deadline, or until a second signal."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            self._stopped_pool = pool
+        self._registration.stop()
+        if self._worker_is_on and (pool := self._pool):
+            self._worker_is_on = False
             logger.info("Stopping: running tasks have %s s", self._options.shutdown_timeout)
             deadline = time.monotonic() + self._options.shutdown_timeout
-            pool.begin_stop(deadline)
+            pool.begin_stop()
             while pool.is_working and time.monotonic() < deadline:
                 if self._next_request(deadline - time.monotonic()) is Request.STOP_NOW:
                     deadline = time.monotonic()

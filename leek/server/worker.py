@@ -4,28 +4,29 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from leek.database import distrust_connections, refresh_connections
-from leek.outcome import Outcome
+from leek.database import refresh_connections
+from leek.outcome import Claimed, Outcome
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor
+from leek.server.heartbeat import Lease
 from leek.server.journal import log_outcome
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
-from leek.server.service import Outage, Service
-
-IDLE_TOO_LONG = 5.0  # seconds after which the task's connections are tried before they are used
+from leek.server.service import Outage, Service, distrust_after
 
 
 @dataclass(frozen=True)
-class Line:
+class Shared:
     """What the Workers of a server share: where tasks come from and where outcomes go."""
 
+    lease: Lease
     backlog: Backlog
     executor: Executor
     notes: RunningNotes
     pace: Pace
     on_outcome: Callable[[Outcome], None]
     on_ended: Callable[[], None]
+    give_back: Callable[[Claimed], None]
 
 
 class Worker(Service):
@@ -36,29 +37,38 @@ class Worker(Service):
 
     name = "worker"
 
-    def __init__(self, outage: Outage, line: Line, number: int, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, outage: Outage, shared: Shared, number: int, on_end: Callable[[], None]
+    ) -> None:
         super().__init__(outage, on_end)
-        self._line = line
+        self._shared = shared
         self._number = number
 
     def run_once(self) -> None:
         """Wait for a task and run it; end the loop when there will be none."""
         waiting_since = time.monotonic()
-        claimed = self._line.backlog.take()
+        claimed = self._shared.backlog.take()
         if claimed is None:
             self.stopping.set()
             return
+        distrust_after(waiting_since)
+        if self._shared.lease.covers(claimed):
+            outcome = self._execute(claimed)
+            log_outcome(outcome)
+            refresh_connections()
+        else:  # this process was frozen, or is cut off: another server may run the task already
+            self._shared.backlog.done()
+            self._shared.give_back(claimed)
+
+    def _execute(self, claimed: Claimed) -> Outcome:
         started = time.monotonic()
-        if started - waiting_since > IDLE_TOO_LONG:
-            distrust_connections()
-        self._line.notes.note(self._number, claimed.id)
+        self._shared.notes.note(self._number, claimed.id)
         try:
-            outcome = self._line.executor.run(claimed)
-            self._line.on_outcome(outcome)
+            outcome = self._shared.executor.run(claimed)
+            self._shared.on_outcome(outcome)
         finally:
-            self._line.notes.note(self._number, 0)
-            self._line.backlog.done()
-            self._line.pace.record(time.monotonic() - started)
-            self._line.on_ended()
-        log_outcome(outcome)
-        refresh_connections()
+            self._shared.notes.note(self._number, 0)
+            self._shared.backlog.done()
+            self._shared.pace.record(time.monotonic() - started)
+            self._shared.on_ended()
+        return outcome

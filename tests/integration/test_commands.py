@@ -36,7 +36,6 @@ def finish(
     wanted = {row.pk for row in rows}
     claimed = [task for task in lifecycle.claim(server.pk, 1, 10_000, None) if task.id in wanted]
     lifecycle.settle(
-        server.pk,
         [
             Success(task, when, when, None)
             if error is None

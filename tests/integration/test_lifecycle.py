@@ -96,7 +96,7 @@ class TestSettle:
         server = a_server()
         push_many([(add, (1, 2), {})] * 3)
         one, two, three = lifecycle.claim(server.pk, 1, 3, None)
-        assert lifecycle.settle(server.pk, [success(one), failure(two), retry(three)]) == []
+        assert lifecycle.settle([success(one), failure(two), retry(three)]) == []
         assert states() == [State.SUCCESSFUL, State.FAILED, State.DEFERRED]
         assert set(QueuedTasks.objects.values_list("tries", flat=True)) == {1}
         assert SuccessTasks.objects.get().task_id == one.id
@@ -113,7 +113,7 @@ class TestSettle:
             success(task) for task in lifecycle.claim(server.pk, 1, 200, None)
         ]
         with CaptureQueriesContext(connection) as queries:
-            lifecycle.settle(server.pk, outcomes)
+            lifecycle.settle(outcomes)
         changing = [query for query in queries if "SAVEPOINT" not in query["sql"]]
         assert len(changing) <= 3
 
@@ -122,23 +122,23 @@ class TestSettle:
         first, second = a_server(1), a_server(2)
         push_task_to_queue(noop)
         (old,) = lifecycle.claim(first.pk, 1, 1, None)
-        lifecycle.rescue(first.pk, (), 3)
+        lifecycle.rescue(first, (), 3, even_if_renewed=True)
         (new,) = lifecycle.claim(second.pk, 1, 1, None)
         outcome = late(old)
-        assert lifecycle.settle(first.pk, [outcome]) == [outcome]
+        assert lifecycle.settle([outcome]) == [outcome]
         assert states() == [State.RUNNING]
         assert not FailedTasks.objects.exists()
         assert not SuccessTasks.objects.exists()
-        assert lifecycle.settle(second.pk, [success(new)]) == []
+        assert lifecycle.settle([success(new)]) == []
         assert states() == [State.SUCCESSFUL]
 
     def test_refuses_a_late_outcome_of_the_same_server(self) -> None:
         server = a_server()
         push_task_to_queue(noop)
         (old,) = lifecycle.claim(server.pk, 1, 1, None)
-        lifecycle.release(server.pk, [old])
+        lifecycle.release([old])
         lifecycle.claim(server.pk, 2, 1, None)
-        refused = lifecycle.settle(server.pk, [success(old)])
+        refused = lifecycle.settle([success(old)])
         assert [outcome.claimed for outcome in refused] == [old]
         assert states() == [State.RUNNING]
 
@@ -146,9 +146,9 @@ class TestSettle:
         server = a_server()
         push_many([(noop, (), {})] * 3)
         tasks = lifecycle.claim(server.pk, 1, 3, None)
-        lifecycle.release(server.pk, [tasks[1]])
+        lifecycle.release([tasks[1]])
         outcomes: list[Outcome] = [success(task) for task in tasks]
-        assert lifecycle.settle(server.pk, outcomes) == [outcomes[1]]
+        assert lifecycle.settle(outcomes) == [outcomes[1]]
         assert states() == [State.SUCCESSFUL, State.READY, State.SUCCESSFUL]
         assert SuccessTasks.objects.count() == 2
 
@@ -156,15 +156,15 @@ class TestSettle:
         server = a_server()
         push_task_to_queue(noop)
         (task,) = lifecycle.claim(server.pk, 1, 1, None)
-        assert lifecycle.settle(server.pk, [success(task)]) == []
-        assert lifecycle.settle(server.pk, [success(task)]) == []
+        assert lifecycle.settle([success(task)]) == []
+        assert lifecycle.settle([success(task)]) == []
         assert SuccessTasks.objects.count() == 1
 
     def test_puts_a_retry_off_without_spending_a_try_on_a_parked_task(self) -> None:
         server = a_server()
         push_task_to_queue(noop)
         (task,) = lifecycle.claim(server.pk, 1, 1, None)
-        lifecycle.settle(server.pk, [retry(task, 0, spends_try=False)])
+        lifecycle.settle([retry(task, 0, spends_try=False)])
         assert QueuedTasks.objects.get().tries == 0
         assert lifecycle.look(server.pk, None).next_due == 0
         assert lifecycle.promote(None, 9) == 1
@@ -198,7 +198,7 @@ class TestLook:
 
     def test_finds_that_its_own_lease_was_ended(self) -> None:
         server = a_server()
-        assert leases.bury(server, even_if_renewed=True)
+        leases.resign(server.pk)
         assert not lifecycle.look(server.pk, None).registered
 
 
@@ -209,7 +209,7 @@ class TestRescue:
         server = a_server()
         push_many([(noop, (), {})] * 2)
         lifecycle.claim(server.pk, 1, 2, None)
-        assert lifecycle.rescue(server.pk, (), 3) == 2
+        assert lifecycle.rescue(server, (), 3, even_if_renewed=True) == 2
         assert states() == [State.READY, State.READY]
         assert set(QueuedTasks.objects.values_list("crashes", "tries")) == {(0, 0)}
 
@@ -217,7 +217,7 @@ class TestRescue:
         server = a_server()
         rows = push_many([(noop, (), {})] * 2)
         lifecycle.claim(server.pk, 1, 2, None)
-        lifecycle.rescue(server.pk, {rows[0].pk}, 3)
+        lifecycle.rescue(server, {rows[0].pk}, 3, even_if_renewed=True)
         assert list(QueuedTasks.objects.order_by("pk").values_list("crashes", flat=True)) == [1, 0]
 
     def test_fails_a_task_that_crashed_too_often(self) -> None:
@@ -225,7 +225,7 @@ class TestRescue:
         for number in range(3):
             server = a_server()
             assert len(lifecycle.claim(server.pk, number, 1, None)) == 1
-            lifecycle.rescue(server.pk, {row.pk}, 3)
+            lifecycle.rescue(server, {row.pk}, 3, even_if_renewed=True)
         row.refresh_from_db()
         assert (row.state, row.crashes, row.tries) == (State.FAILED, 3, 0)
         assert row.exception is not None
@@ -235,22 +235,32 @@ class TestRescue:
         first, second = a_server(1), a_server(2)
         push_task_to_queue(noop)
         lifecycle.claim(first.pk, 1, 1, None)
-        assert lifecycle.rescue(second.pk, (), 3) == 0
+        assert lifecycle.rescue(second, (), 3, even_if_renewed=True) == 0
         assert states() == [State.RUNNING]
 
-    def test_finds_what_nobody_alive_owns(self) -> None:
+    def test_finds_what_no_server_owns(self) -> None:
         me, dead, gone = a_server(1), a_server(2, seconds=-1), a_server(3)
         push_many([(noop, (), {})] * 3)
         for server in (me, dead, gone):
             lifecycle.claim(server.pk, 1, 1, None)
         leases.resign(gone.pk)
-        assert sorted(lifecycle.abandoned(me.pk)) == [dead.pk, gone.pk]
+        assert lifecycle.orphaned(me.pk) == [gone.pk]
+        assert leases.expired(me.pk) == [dead]
 
     def test_spares_a_server_that_renewed_its_lease(self) -> None:
         server = a_server(seconds=-1)
+        push_task_to_queue(noop)
+        lifecycle.claim(server.pk, 1, 1, None)
         assert leases.renew(server.pk, 30)
-        assert not leases.bury(server, even_if_renewed=False)
+        assert lifecycle.rescue(server, (), 3) is None
         assert Servers.objects.exists()
+        assert states() == [State.RUNNING]
+
+    def test_ends_the_lease(self) -> None:
+        server = a_server(seconds=-1)
+        assert lifecycle.rescue(server, (), 3) == 0
+        assert not leases.renew(server.pk, 30)
+        assert lifecycle.rescue(server, (), 3) is None
 
     def test_knows_the_predecessor_by_its_address(self) -> None:
         old, new, other = a_server(1), a_server(1), a_server(2)
@@ -266,7 +276,7 @@ class TestFinishedTasks:
         server = a_server()
         row = push_task_to_queue(noop)
         (task,) = lifecycle.claim(server.pk, 1, 1, None)
-        lifecycle.settle(server.pk, [failure(task)])
+        lifecycle.settle([failure(task)])
         row.refresh_from_db()
         return row
 

@@ -12,7 +12,7 @@ NOW = datetime(2026, 12, 24, tzinfo=UTC)
 
 
 def task(number: int, priority: int = 0, claim: int = 1) -> Claimed:
-    return Claimed(number, "shop.tasks.send", "", priority, 0, 0, NOW, claim)
+    return Claimed(number, "shop.tasks.send", "", priority, 0, 0, NOW, 1, claim)
 
 
 def backlog_of(*tasks: Claimed) -> Backlog:
@@ -57,16 +57,18 @@ def test_a_task_may_be_there_under_two_claims() -> None:
     assert taken(backlog, 2) == [1, 1]
 
 
-def test_the_end_comes_before_any_task() -> None:
+def test_nothing_is_handed_out_after_the_end() -> None:
     backlog = backlog_of(task(1, 100), task(2))
-    backlog.end(1)
-    assert taken(backlog, 3) == [None, 1, 2]
-
-
-def test_each_worker_is_told_to_end() -> None:
-    backlog = backlog_of()
-    backlog.end(3)
+    backlog.end()
     assert taken(backlog, 3) == [None, None, None]
+    assert [claimed.id for claimed in backlog.drain()] == [1, 2]
+
+
+def test_workers_that_come_after_a_drain_are_told_to_end() -> None:
+    backlog = backlog_of(task(1))
+    backlog.end()
+    backlog.drain()
+    assert taken(backlog, 2) == [None, None]
 
 
 def test_a_drained_backlog_is_empty() -> None:

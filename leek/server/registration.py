@@ -1,0 +1,74 @@
+"""Makes this server's row, as soon as the database is there, and gives it up at the end."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from django import db
+
+from leek import leases, lifecycle
+from leek.models import Servers
+from leek.server.heartbeat import Lease
+from leek.server.rescuer import rescue_predecessors
+from leek.server.service import Outage, Service
+
+logger = logging.getLogger("leek")
+
+
+class Registration(Service):
+    """Takes nothing, and hands on this server's lease when its predecessors' tasks are rescued."""
+
+    name = "registration"
+
+    def __init__(
+        self,
+        outage: Outage,
+        register: Callable[[], Servers],
+        lease_seconds: float,
+        max_crashes: int,
+        on_end: Callable[[], None],
+    ) -> None:
+        super().__init__(outage, on_end)
+        self.lease: Lease | None = None
+        self._register = register
+        self._lease_seconds = lease_seconds
+        self._max_crashes = max_crashes
+        self._remedy_is_named = False
+
+    def run_once(self) -> None:
+        """Register, and rescue what this server's predecessors left."""
+        asked_at = time.monotonic()
+        try:
+            server = self._register()
+            rescue_predecessors(server, self._max_crashes)
+        except db.Error:
+            self._name_the_remedy()
+            raise
+        self.lease = Lease(server, self._lease_seconds, asked_at)
+        self.stopping.set()
+
+    def _name_the_remedy(self) -> None:
+        """Say what to do, if it is not just to wait."""
+        with suppress(db.Error):
+            if not self._remedy_is_named and not leases.can_register():
+                logger.error("leek's tables are missing: run manage.py migrate")
+                self._remedy_is_named = True
+
+
+class Resignation(Service):
+    """Gives back all that this server has claimed, and ends its lease."""
+
+    name = "resignation"
+
+    def __init__(self, outage: Outage, server_id: int) -> None:
+        super().__init__(outage)
+        self.is_accepted = False
+        self._server_id = server_id
+
+    def run_once(self) -> None:
+        """Try once: if the database does not let us, the lease will end by itself."""
+        self.stopping.set()
+        lifecycle.release_all(self._server_id)
+        leases.resign(self._server_id)
+        self.is_accepted = True

@@ -1,0 +1,80 @@
+"""Rescues the tasks of dead servers."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from leek import leases, lifecycle
+from leek.models import Servers
+from leek.server.heartbeat import Lease
+from leek.server.notes import remove_notes, was_running
+from leek.server.service import Outage, Service, distrust_after
+
+logger = logging.getLogger("leek")
+
+
+class Rescuer(Service):
+    """Takes what dead servers left, and gives it back to the queue; never runs a task.
+
+    It may have to wait for a transaction of the dead one, so nothing else may wait for it.
+    """
+
+    name = "rescuer"
+
+    def __init__(
+        self, outage: Outage, lease: Lease, max_crashes: int, on_rescue: Callable[[], None]
+    ) -> None:
+        super().__init__(outage)
+        self._lease = lease
+        self._max_crashes = max_crashes
+        self._on_rescue = on_rescue
+        self._wake = threading.Event()
+
+    def stop(self) -> None:
+        """End the loop at once."""
+        super().stop()
+        self._wake.set()
+
+    def look_soon(self) -> None:
+        """Look now: the lease of another server is over."""
+        self._wake.set()
+
+    def run_once(self) -> None:
+        """Rescue what there is to rescue, and wait for more."""
+        self._wake.clear()
+        if rescue_abandoned(self._lease.server_id, self._max_crashes):
+            self._on_rescue()
+        rested = time.monotonic()
+        self._wake.wait(self._lease.seconds)
+        distrust_after(rested)
+
+
+def rescue_predecessors(server: Servers, max_crashes: int) -> int:
+    """Rescue what the servers left that had this address and port before; return how many tasks."""
+    return sum(
+        _rescue(dead, max_crashes, even_if_renewed=True) for dead in leases.predecessors(server)
+    )
+
+
+def rescue_abandoned(server_id: int, max_crashes: int) -> int:
+    """Rescue what servers left whose lease is over, or gone; return how many tasks."""
+    rescued = sum(
+        _rescue(dead, max_crashes, even_if_renewed=False) for dead in leases.expired(server_id)
+    )
+    return rescued + sum(map(lifecycle.release_all, lifecycle.orphaned(server_id)))
+
+
+def _rescue(dead: Servers, max_crashes: int, *, even_if_renewed: bool) -> int:
+    suspects = was_running(dead.boot)
+    rescued = lifecycle.rescue(dead, suspects, max_crashes, even_if_renewed=even_if_renewed)
+    if rescued is None:
+        return 0
+    remove_notes(dead.boot)
+    logger.warning(
+        "The server %s is dead: %s of its tasks are back in the queue (it was running %s)",
+        dead,
+        rescued,
+        ", ".join(map(str, sorted(suspects))) or "none that is known",
+    )
+    return rescued

@@ -6,6 +6,7 @@ push_task_to_queue(send_mail, subject="Hi", message="...", from_email=None, reci
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,19 +19,20 @@ from leek.conf import config
 from leek.database import on_commit_once
 from leek.exceptions import InvalidTask
 from leek.models import QueuedTasks, State, queue_database
-from leek.task import check_arguments, path_of, unwrap
+from leek.task import check_arguments, path_of, short_repr, unwrap
 
 __all__ = ["apush_task_to_queue", "push_many", "push_task_to_queue", "using"]
 
-LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+DEFAULT_QUEUE = "default"
+LOWEST_PRIORITY, DEFAULT_PRIORITY, HIGHEST_PRIORITY = -100, 0, 100
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where and when a task is to run. Made by `using`."""
+    """Where and when a task is to run, as far as the push says so. Made by `using`."""
 
-    queue: str = "default"
-    priority: int = 0
+    queue: str | None = None
+    priority: int | None = None
     run_after: datetime | timedelta | None = None
 
     def push(self, a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> QueuedTasks:
@@ -43,7 +45,7 @@ class Options:
         self, a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> QueuedTasks:
         """Push a task with these options from async code; see `push_task_to_queue`."""
-        return await sync_to_async(self.push)(a_callable, *args, **kwargs)
+        return await sync_to_async(partial(self.push, a_callable, *args, **kwargs))()
 
 
 _NO_OPTIONS = Options()
@@ -75,32 +77,43 @@ def push_many(
 
     Return their rows in order. Raise as `push_task_to_queue` does.
     """
-    rows = lifecycle.push_many(
-        [_new_row(a_callable, args, kwargs, _NO_OPTIONS) for a_callable, args, kwargs in tasks]
-    )
+    rows = lifecycle.push_many([_new_row(*_parts(task), _NO_OPTIONS) for task in tasks])
     _announce(rows)
     return rows
 
 
 def using(
-    *, queue: str = "default", priority: int = 0, run_after: datetime | timedelta | None = None
+    *,
+    queue: str | None = None,
+    priority: int | None = None,
+    run_after: datetime | timedelta | None = None,
 ) -> Options:
     """Return options to push with: `using(priority=10).push(send_mail, ...)`.
 
-    `queue` is a name of up to 100 characters. `priority` goes from -100 to 100, the highest first.
-    `run_after` is when the task may start, or how long from now. Raise InvalidTask where a value
-    is not one of these.
+    `queue` is a name of up to 100 characters, "default" if left out. `priority` goes from -100 to
+    100, the highest first, and is 0 if left out. `run_after` is when the task may start, or how
+    long from now. Raise InvalidTask where a value is not one of these.
     """
+    if queue is not None:
+        _check_queue(queue)
+    if priority is not None:
+        _check_priority(priority)
+    _check_run_after(run_after)
+    return Options(queue, priority, run_after)
+
+
+def _check_queue(queue: object) -> None:
     if not isinstance(queue, str) or not 0 < len(queue) <= 100:
         raise InvalidTask(f"queue is {queue!r}. Give a name of 1 to 100 characters.")
+
+
+def _check_priority(priority: object) -> None:
     if (
         isinstance(priority, bool)
         or not isinstance(priority, int)
         or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY
     ):
         raise InvalidTask(f"priority is {priority!r}. Give a whole number from -100 to 100.")
-    _check_run_after(run_after)
-    return Options(queue, priority, run_after)
 
 
 def _check_run_after(run_after: object) -> None:
@@ -109,6 +122,15 @@ def _check_run_after(run_after: object) -> None:
     if isinstance(run_after, datetime) and timezone.is_naive(run_after) == settings.USE_TZ:
         remedy = "with a time zone" if settings.USE_TZ else "without a time zone"
         raise InvalidTask(f"run_after is {run_after!r}. Give a datetime {remedy} (see USE_TZ).")
+
+
+def _parts(task: Any) -> tuple[Any, Sequence[Any], Mapping[str, Any]]:
+    match task:
+        case [a_callable, list() | tuple() as args, dict() as kwargs]:
+            return a_callable, args, kwargs
+    raise InvalidTask(
+        f"{short_repr(task)} is not a tuple (callable, args, kwargs) such as (send, [42], {{}})."
+    )
 
 
 def _new_row(
@@ -126,8 +148,8 @@ def _new_row(
     return QueuedTasks(
         name=path,
         payload=serializer.dump_task(path, args, kwargs, config.SERIALIZER),
-        queue=options.queue,
-        priority=options.priority,
+        queue=DEFAULT_QUEUE if options.queue is None else options.queue,
+        priority=DEFAULT_PRIORITY if options.priority is None else options.priority,
         state=State.DEFERRED if due > now else State.READY,
         run_after=due,
         pushed_at=now,

@@ -24,7 +24,7 @@ SQLITE_REMEDY = (
 
 @register(SETTINGS)
 def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Report unknown keys of TASKS_QUEUE, and values that cannot be used."""
+    """Report keys and variables that leek does not know, and values that cannot be used."""
     given = getattr(settings, "TASKS_QUEUE", {})
     if not isinstance(given, dict):
         remedy = 'Set it like TASKS_QUEUE = {"MAX_RETRIES": 3}, or leave it out.'
@@ -35,6 +35,10 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             for key, remedy in conf.unknown_keys().items()
         ),
         *(Error(wrong.problem, wrong.remedy, id="leek.E003") for wrong in conf.wrong_values()),
+        *(
+            Warning(f"The environment variable {name} sets nothing.", remedy, id="leek.W002")
+            for name, remedy in conf.misspelt_variables().items()
+        ),
     ]
 
 

@@ -8,11 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from django.utils.crypto import salted_hmac
-
-from leek.conf import config
+from leek.conf import config, protocol_secrets
 from leek.exceptions import ProtocolError, ServerUnreachable
-from leek.protocol import LOCALHOST, Reply, answer_to, encode_word, read_reply
+from leek.protocol import (
+    LOCALHOST,
+    WRONG_SECRET,
+    Reply,
+    answer_to,
+    encode_word,
+    read_reply,
+)
 from leek.retry import backoff
 
 ASK_TIMEOUT = 5.0  # seconds for a question to be answered
@@ -50,11 +55,13 @@ class Hinter:
 
     def _try(self) -> None:
         host, port = config.TASKS_HOST, config.TASKS_PORT
+        known = self._silent_until
         try:
             with _connect(host, port, config.HINT_TIMEOUT) as connection:
                 connection.sendall(encode_word("hint"))
         except OSError as error:
-            self._fail(host, port, error)
+            if self._silent_until == known:  # or else a thread beside this one has noted it
+                self._fail(host, port, error)
         else:
             self._time_outs = 0
             self._failing = False
@@ -88,25 +95,33 @@ def ask(question: str, *, host: str | None = None, port: int | None = None) -> R
 
     Raise ServerUnreachable, naming host and port, where there is none.
     """
-    with _conversation(host, port, ASK_TIMEOUT) as (connection, stream):
+    with _conversation(host, port) as (connection, stream):
         connection.sendall(encode_word(question))
         return read_reply(stream)
 
 
-def command(
-    name: str, timeout: float, *, host: str | None = None, port: int | None = None
-) -> Reply:
+def command(name: str, *, host: str | None = None, port: int | None = None) -> Reply:
     """Have the server do what changes something, and return its answer when it is done.
 
-    "stop-worker" is done when the Worker is off, "stop" when the server is gone. `timeout` is in
-    seconds. Raise ServerUnreachable where there is no server, or no answer in time.
+    "stop-worker" is done when the Worker is off, "stop" when the server is gone, however long its
+    tasks take. The answer is `WRONG_SECRET` where the server was started with none of this site's
+    keys. Raise ServerUnreachable where there is no server.
     """
-    with _conversation(host, port, timeout) as (connection, stream):
+    reply = WRONG_SECRET
+    for secret in protocol_secrets():
+        if (reply := _command(name, secret, host, port)) != WRONG_SECRET:
+            break
+    return reply
+
+
+def _command(name: str, secret: bytes, host: str | None, port: int | None) -> Reply:
+    with _conversation(host, port) as (connection, stream):
         connection.sendall(encode_word(name))
         reply = read_reply(stream)
         if reply.ok is None:  # a challenge
-            answer = answer_to(str(reply.value), name, protocol_secret())
-            connection.sendall(encode_word(answer))
+            connection.sendall(encode_word(answer_to(str(reply.value), name, secret)))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.settimeout(None)
             reply = read_reply(stream)
         if name == "stop" and reply.ok:
             with suppress(ConnectionError):
@@ -114,20 +129,15 @@ def command(
         return reply
 
 
-def protocol_secret(secret_key: str | bytes | None = None) -> bytes:
-    """Return the key that answers challenges, derived from a SECRET_KEY of the site."""
-    return salted_hmac("leek.protocol", "", secret=secret_key, algorithm="sha256").digest()
-
-
 @contextmanager
 def _conversation(
-    host: str | None, port: int | None, timeout: float
+    host: str | None, port: int | None
 ) -> Iterator[tuple[socket.socket, io.BufferedReader]]:
     host = config.TASKS_HOST if host is None else host
     port = config.TASKS_PORT if port is None else port
     try:
         with _connect(host, port, ASK_TIMEOUT) as connection:
-            connection.settimeout(timeout)
+            connection.settimeout(ASK_TIMEOUT)
             with connection.makefile("rb") as stream:
                 yield connection, stream
     except (OSError, ProtocolError) as error:

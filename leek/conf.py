@@ -14,12 +14,14 @@ from typing import Any, Generic, TypeVar, overload
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.crypto import salted_hmac
 from environ import Env
 
 T = TypeVar("T")
 _env = Env()
 
 
+PREFIX = "LEEK_"  # of the environment variables
 DAY = 86_400.0  # seconds
 CENTURY = 36_525 * DAY
 
@@ -125,6 +127,7 @@ def _alias_or_none(value: Any) -> str | None:
 TEXT = Kind("a text", _text)
 FLAG = Kind("True or False", _flag, _parse_flag)
 PORT = Kind("a port number from 1 to 65535", _number(1, 65535), int)
+ANY_PORT = Kind("a port number from 0 to 65535", _number(0, 65535), int)
 COUNT = Kind("a whole number from 1", _number(1), int)
 SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
 PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
@@ -166,7 +169,7 @@ class Setting(Generic[T]):
         given = _dictionary()
         if self.key in given:
             return f'TASKS_QUEUE["{self.key}"]', given[self.key]
-        variable = f"LEEK_{self.key}"
+        variable = PREFIX + self.key
         if variable not in os.environ:
             return self.key, self.default
         text = os.environ[variable]
@@ -206,14 +209,23 @@ DEFAULTS: dict[str, Any] = {key: setting.default for key, setting in SETTINGS.it
 
 def unknown_keys() -> dict[str, str]:
     """Return the keys of TASKS_QUEUE that leek does not know, each with the remedy."""
-    remedies = {}
-    for key in _dictionary():
-        if key not in SETTINGS:
-            near = get_close_matches(str(key).upper(), SETTINGS, n=1)
-            remedies[str(key)] = (
-                f'Did you mean "{near[0]}"?' if near else f"Known keys: {', '.join(SETTINGS)}."
-            )
-    return remedies
+    keys = [str(key) for key in _dictionary() if key not in SETTINGS]
+    return {key: _meant(key) or f"Known keys: {', '.join(SETTINGS)}." for key in keys}
+
+
+def misspelt_variables() -> dict[str, str]:
+    """Return the environment variables that are almost the one of a setting, with the remedy.
+
+    Others that begin like them may belong to somebody else.
+    """
+    keys = [name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX)]
+    meant = {key: _meant(key, PREFIX) for key in keys if key not in SETTINGS}
+    return {f"{PREFIX}{key}": remedy for key, remedy in meant.items() if remedy}
+
+
+def _meant(key: str, prefix: str = "") -> str | None:
+    near = get_close_matches(key.upper(), SETTINGS, n=1)
+    return f'Did you mean "{prefix}{near[0]}"?' if near else None
 
 
 def wrong_values() -> list[InvalidSetting]:
@@ -225,3 +237,11 @@ def wrong_values() -> list[InvalidSetting]:
         except InvalidSetting as error:
             problems.append(error)
     return problems
+
+
+def protocol_secrets() -> list[bytes]:
+    """Return the keys that answer challenges: of SECRET_KEY, and of its SECRET_KEY_FALLBACKS."""
+    return [
+        salted_hmac("leek.protocol", "", secret=key, algorithm="sha256").digest()
+        for key in (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
+    ]

@@ -1,7 +1,8 @@
 """The only place that knows that databases differ, and how Django's connections are handled."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,32 @@ def _of_table(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
 def on_commit_once(alias: str, action: Callable[[], None]) -> None:
     """Run `action` when the current transaction commits, once however often this is called.
 
-    Without a transaction it is run at once. A registration that is there already belongs to a
-    savepoint that encloses this one, or to one that can no longer be rolled back.
+    Without a transaction it is run at once; where autocommit is off, and so nobody tells of the
+    commit, not at all. A registration that is there already belongs to a savepoint that encloses
+    this one, or to one that can no longer be rolled back.
     """
-    registered = connections[alias].run_on_commit
+    connection = connections[alias]
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        return
+    registered = connection.run_on_commit
     if not any(entry[1] is action for entry in registered):
         transaction.on_commit(action, using=alias, robust=True)
+
+
+@contextmanager
+def mended_transaction(alias: str) -> Iterator[None]:
+    """Undo what is done inside, if it leaves an open transaction that takes no more statements."""
+    connection = connections[alias]
+    if not connection.in_atomic_block:
+        yield
+        return
+    savepoint = transaction.savepoint(using=alias)
+    yield
+    if connection.needs_rollback or not connection.is_usable():
+        transaction.set_rollback(False, using=alias)
+        transaction.savepoint_rollback(savepoint, using=alias)
+    else:
+        transaction.savepoint_commit(savepoint, using=alias)
 
 
 def has_table(alias: str, name: str) -> bool:

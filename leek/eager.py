@@ -6,7 +6,8 @@ production would refuse is refused here too. It is tried once, and its due time 
 
 from leek import lifecycle
 from leek.conf import config
-from leek.models import QueuedTasks
+from leek.database import mended_transaction
+from leek.models import QueuedTasks, queue_database
 from leek.retry import RetryPolicy
 from leek.server.executor import Executor
 
@@ -19,5 +20,7 @@ def run(row: QueuedTasks) -> None:
         park_for=0,
     )
     claimed = lifecycle.claim_one(row)
-    lifecycle.settle([executor.run(claimed)])
+    with mended_transaction(queue_database()):
+        outcome = executor.run(claimed)
+    lifecycle.settle([outcome])
     row.refresh_from_db()

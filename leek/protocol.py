@@ -41,6 +41,9 @@ class Reply(NamedTuple):
     value: str | int
 
 
+WRONG_SECRET = Reply(False, "wrong secret")
+
+
 class LineTooLong(ProtocolError):
     """The line does not end within `MAX_LINE` bytes."""
 
@@ -96,7 +99,9 @@ def answers_match(given: str, expected: str) -> bool:
 def _read_body(stream: BinaryIO) -> bytes:
     line = stream.readline(MAX_LINE)
     if not line.endswith(b"\n"):
-        raise LineTooLong(line[:40]) if len(line) >= MAX_LINE else LineCutShort(line[:40])
+        if len(line) >= MAX_LINE:
+            raise LineTooLong(f"the line is longer than {MAX_LINE} bytes")
+        raise LineCutShort("the connection was closed before the line ended")
     version, _, body = line.rstrip(b"\r\n").partition(b" ")
     if version != VERSION:
         raise NotLeek("not leek's protocol, or another version of it")

@@ -13,6 +13,7 @@ import environ
 env = environ.Env()
 
 SECRET_KEY = env.str("TESTS_SECRET_KEY", default="for tests only")
+SECRET_KEY_FALLBACKS = env.list("TESTS_SECRET_KEY_FALLBACKS", default=[])
 TIME_ZONE = "UTC"
 USE_TZ = True
 DEBUG = env.bool("TESTS_DEBUG", default=False)

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from django import db
-from django.conf import settings
 
 from leek import status
-from leek.client import protocol_secret
+from leek.conf import protocol_secrets
 from leek.database import close_connections
 from leek.protocol import Reply, answer_to, answers_match
 
@@ -94,6 +93,5 @@ def obey(order: str, control: Control) -> Reply:
 def is_authentic(given: str, order: str, nonce: str) -> bool:
     """Tell whether this answers the challenge, under SECRET_KEY or one of SECRET_KEY_FALLBACKS."""
     return any(
-        answers_match(given, answer_to(nonce, order, protocol_secret(key)))
-        for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        answers_match(given, answer_to(nonce, order, secret)) for secret in protocol_secrets()
     )

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from leek.exceptions import LeekError, ProtocolError
-from leek.protocol import LOCALHOST, Reply, encode_reply, read_word
+from leek.protocol import LOCALHOST, WRONG_SECRET, Reply, encode_reply, read_word
 from leek.server import commands
 from leek.server.commands import Control
 
@@ -71,6 +71,7 @@ class Conversation(socketserver.BaseRequestHandler):
         nonce = secrets.token_hex(16)
         self._reply(Reply(None, nonce))
         if not commands.is_authentic(self._read(), order, nonce):
+            self._reply(WRONG_SECRET)
             raise ProtocolError(f"a wrong answer to the challenge of {order}")
         self._reply(commands.obey(order, self.server.control))
         if order == "stop":
@@ -107,10 +108,14 @@ class TaskSocketServer(socketserver.ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve the connection in a thread, or close it if there are too many."""
-        if self._slots.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._slots.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve the connection, and free its slot."""

@@ -120,10 +120,20 @@ class TestThePushedRow:
         row = QueuedTasks.objects.get(pk=push_task_to_queue(echo, text).pk)
         assert serializer.load_task(row.payload, "auto").args == (text,)
 
+    def test_is_stored_where_autocommit_is_off(self, hints: HintCounter) -> None:
+        transaction.set_autocommit(False)
+        try:
+            push_task_to_queue(noop)
+            transaction.commit()
+        finally:
+            transaction.set_autocommit(True)
+        assert QueuedTasks.objects.count() == 1
+        assert hints.take() == []
+
     def test_comes_from_async_code_too(self, hints: HintCounter) -> None:
         async def view() -> int:
             row = await apush_task_to_queue(add, 1, 2)
-            other = await using(priority=3).apush(add, 1, 2)
+            other = await using(priority=3).apush(echo, self=1, a_callable=2)
             await sync_to_async(connections.close_all)()  # they belong to another thread
             return int(other.pk - row.pk)
 
@@ -148,6 +158,12 @@ class TestPushMany:
     def test_stores_none_where_one_is_refused(self, hints: HintCounter) -> None:
         with pytest.raises(InvalidTask, match="add"):
             push_many([(add, (1, 2), {}), (add, (1,), {})])
+        assert not QueuedTasks.objects.exists()
+
+    @pytest.mark.parametrize("task", [(noop,), (noop, ()), noop, (noop, {}, ()), (noop, "ab", {})])
+    def test_refuses_what_is_no_task_by_its_shape(self, hints: HintCounter, task: Any) -> None:
+        with pytest.raises(InvalidTask, match=r"is not a tuple \(callable, args, kwargs\)"):
+            push_many([(add, (1, 2), {}), task])
         assert not QueuedTasks.objects.exists()
 
     def test_of_nothing_does_nothing(self, hints: HintCounter) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
 
 from tests.site.models import Runs
 
@@ -29,6 +32,40 @@ def add(first: int, second: int) -> int:
 def record(tag: str) -> None:
     """Leave a row that tells of this run."""
     Runs.objects.create(tag=tag, process=os.getpid())
+
+
+def create_group(name: str) -> None:
+    """Add a group; the name must be new."""
+    Group.objects.create(name=name)
+
+
+def insert_group(name: str) -> None:
+    """Add a group by SQL; the name must be new."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO auth_group (name) VALUES (%s)", [name])
+
+
+def leave_transaction_open() -> None:
+    """Begin a transaction and forget it."""
+    transaction.atomic().__enter__()
+    Runs.objects.count()
+
+
+def terminate_a_child() -> int:
+    """Fork a child that waits for ever, end it by SIGTERM, and return its exit code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where threads run
+        child = os.fork()
+    if child == 0:
+        while True:
+            signal.pause()
+    os.kill(child, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def huge(length: int) -> str:
+    """Return a long text."""
+    return "x" * length
 
 
 def fail(message: str = "as asked") -> None:

@@ -92,6 +92,17 @@ def test_a_wrong_variable_of_the_environment_is_an_error(monkeypatch: pytest.Mon
     assert error.msg == "LEEK_WORKERS is 'many'."
 
 
+def test_a_misspelt_variable_of_the_environment_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LEEK_WORKER", "4")
+    monkeypatch.setenv("LEEK_SOUP_RECIPE", "of somebody else")
+    (warning,) = check_settings(None)
+    assert warning.id == "leek.W002"
+    assert warning.msg == "The environment variable LEEK_WORKER sets nothing."
+    assert warning.hint == 'Did you mean "LEEK_WORKERS"?'
+
+
 def test_every_mistake_is_reported_at_once() -> None:
     with override_settings(TASKS_QUEUE={"COLOUR": 1, "FLAVOUR": 2, "WORKERS": 0, "LEASE": 0}):
         found = sorted(str(error.id) for error in errors())

@@ -3,32 +3,32 @@
 import argparse
 import logging
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from leek import checks
+from leek import checks, conf
 from leek.conf import config
 from leek.retry import RetryPolicy
 from leek.server.listener import PortInUse
 from leek.server.pool import PoolOptions
 from leek.server.supervisor import ServerOptions, Supervisor
 
+T = TypeVar("T")
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
-def at_least_one(text: str) -> int:
-    """Parse a whole number from 1."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
-    return number
+def value_of(kind: conf.Kind[T]) -> Callable[[str], T]:
+    """Return a function that parses an option as the environment variable of a setting is."""
 
+    def parse(text: str) -> T:
+        try:
+            return kind.accept(kind.parse(text))
+        except (TypeError, ValueError, OverflowError):
+            raise argparse.ArgumentTypeError(f"{text!r}. Give {kind.expected}.") from None
 
-def seconds(text: str) -> float:
-    """Parse a number of seconds from 0."""
-    if not (number := float(text)) >= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0")
-    return number
+    return parse
 
 
 class Command(BaseCommand):
@@ -39,21 +39,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options; what is left out is taken from the settings."""
-        parser.add_argument("--host", help="address to listen at (TASKS_HOST)")
-        parser.add_argument("--port", type=int, help="port to listen at (TASKS_PORT); 0: any")
-        parser.add_argument("--workers", type=at_least_one, help="tasks run at a time (WORKERS)")
+        count, seconds = value_of(conf.COUNT), value_of(conf.SECONDS)
+        parser.add_argument(
+            "--host", type=value_of(conf.TEXT), help="address to listen at (TASKS_HOST)"
+        )
+        parser.add_argument(
+            "--port", type=value_of(conf.ANY_PORT), help="port to listen at (TASKS_PORT); 0: any"
+        )
+        parser.add_argument("--workers", type=count, help="tasks run at a time (WORKERS)")
         parser.add_argument(
             "--queues",
-            type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+            type=value_of(conf.NAMES),
             help="names of the queues to serve, with commas (QUEUES)",
         )
         parser.add_argument("--drain", action="store_true", help="stop when nothing is due")
         parser.add_argument(
             "--idle-timeout", type=seconds, metavar="S", help="stop after S seconds without work"
         )
-        parser.add_argument(
-            "--max-tasks", type=at_least_one, metavar="N", help="stop after N attempts"
-        )
+        parser.add_argument("--max-tasks", type=count, metavar="N", help="stop after N attempts")
         parser.add_argument(
             "--shutdown-timeout",
             type=seconds,

@@ -5,11 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from leek import checks, client
-from leek.conf import config
 from leek.exceptions import ServerUnreachable
 
-NO_SERVER = 2  # exit code
-GRACE = 30.0  # seconds beyond SHUTDOWN_TIMEOUT until the server is given up
+REFUSED, NO_SERVER = 1, 2  # exit codes
 
 
 class Command(BaseCommand):
@@ -30,7 +28,9 @@ class Command(BaseCommand):
         """Give the order, and wait until it is carried out."""
         order = "stop-worker" if options["worker_only"] else "stop"
         try:
-            client.command(order, config.SHUTDOWN_TIMEOUT + GRACE)
+            reply = client.command(order)
         except ServerUnreachable as error:
             raise CommandError(str(error), returncode=NO_SERVER) from error
+        if not reply.ok:
+            raise CommandError(f"leek_server refuses: {reply.value}.", returncode=REFUSED)
         self.stdout.write("Worker off." if options["worker_only"] else "Server stopped.")

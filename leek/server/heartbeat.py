@@ -1,6 +1,5 @@
 """Renews this server's lease."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -8,11 +7,10 @@ from collections.abc import Callable
 from leek import leases
 from leek.models import Servers
 from leek.outcome import Claimed
+from leek.server.journal import journal
 from leek.server.service import Outage, Service, distrust_after
 
 BEATS_PER_LEASE = 3
-
-logger = logging.getLogger("leek")
 
 
 class Lease:
@@ -81,7 +79,7 @@ class Heartbeat(Service):
         if leases.renew(self._lease.server_id, self._lease.seconds):
             self._lease.renewed(asked_at)
         elif not self.stopping.is_set():
-            logger.error(
+            journal.error(
                 "The lease of this server was lost: it could not be renewed for %s s, and another"
                 " server has taken its tasks. It goes on under a new one.",
                 self._lease.seconds,

@@ -1,40 +1,34 @@
-"""What the log says of an attempt. The site's logging may raise; that costs the line only."""
+"""The server's log, and what it says of an attempt."""
 
 import logging
 from contextlib import suppress
+from typing import Any
 
 from leek.outcome import Failure, Outcome, Retry, Success
 
-logger = logging.getLogger("leek")
+
+class Journal(logging.LoggerAdapter[logging.Logger]):
+    """The logger `leek`. The site's logging may raise: that costs the record, not the thread."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log, or do nothing."""
+        with suppress(Exception):
+            super().log(level, msg, *args, **kwargs)
+
+
+journal = Journal(logging.getLogger("leek"))
 
 
 def log_outcome(outcome: Outcome) -> None:
     """Log how an attempt ended, with the task's id, name, attempt and duration."""
-    with suppress(Exception):
-        _log_outcome(outcome)
-
-
-def log_refused(outcome: Outcome) -> None:
-    """Log that an outcome came too late: another server has taken the task in the meantime."""
-    with suppress(Exception):
-        logger.error(
-            "Task %s %s: the lease was lost while it ran (attempt %s); its outcome is dropped, and"
-            " it runs again",
-            outcome.claimed.id,
-            outcome.claimed.name,
-            outcome.claimed.attempt,
-        )
-
-
-def _log_outcome(outcome: Outcome) -> None:
     claimed = outcome.claimed
     seconds = (outcome.finished_at - outcome.started_at).total_seconds()
     run = (claimed.id, claimed.name, seconds, claimed.attempt)
     match outcome:
         case Success():
-            logger.info("Task %s %s succeeded in %.3f s (attempt %s)", *run)
+            journal.info("Task %s %s succeeded in %.3f s (attempt %s)", *run)
         case Retry(error=error, delay=delay, spends_try=True):
-            logger.warning(
+            journal.warning(
                 "Task %s %s failed in %.3f s (attempt %s), next try in %.1f s: %s: %s",
                 *run,
                 delay,
@@ -42,7 +36,7 @@ def _log_outcome(outcome: Outcome) -> None:
                 error.message,
             )
         case Retry(error=error, delay=delay):
-            logger.warning(
+            journal.warning(
                 "Task %s %s is parked for %.0f s, because it does not import here: %s: %s",
                 claimed.id,
                 claimed.name,
@@ -51,6 +45,17 @@ def _log_outcome(outcome: Outcome) -> None:
                 error.message,
             )
         case Failure(error=error):
-            logger.error(
+            journal.error(
                 "Task %s %s failed for good in %.3f s (attempt %s)\n%s", *run, error.traceback
             )
+
+
+def log_refused(outcome: Outcome) -> None:
+    """Log that an outcome came too late: another server has taken the task in the meantime."""
+    journal.error(
+        "Task %s %s: the lease was lost while it ran (attempt %s); its outcome is dropped, and it"
+        " runs again",
+        outcome.claimed.id,
+        outcome.claimed.name,
+        outcome.claimed.attempt,
+    )

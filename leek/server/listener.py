@@ -2,7 +2,6 @@
 
 import errno
 import io
-import logging
 import os
 import secrets
 import socket
@@ -15,12 +14,11 @@ from leek.exceptions import LeekError, ProtocolError
 from leek.protocol import LOCALHOST, WRONG_SECRET, Reply, encode_reply, read_word
 from leek.server import commands
 from leek.server.commands import Control
+from leek.server.journal import journal
 
 READ_TIMEOUT = 2.0  # seconds for a client to send its line
 MOST_CONNECTIONS = 64
 POLL_INTERVAL = 0.25  # seconds in which the accepting loop notices that it is to end
-
-logger = logging.getLogger("leek")
 
 
 class PortInUse(LeekError):
@@ -64,7 +62,7 @@ class Conversation(socketserver.BaseRequestHandler):
             else:
                 self._reply(commands.answer(word, self.server.control))
         except (OSError, ProtocolError) as error:
-            logger.debug("Connection from %s dropped: %s", self.client_address, error)
+            journal.debug("Connection from %s dropped: %s", self.client_address, error)
 
     def _obey(self, order: str) -> None:
         """Do what changes something, if the sender knows the site's secret."""
@@ -126,7 +124,7 @@ class TaskSocketServer(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log an error of ours; it costs the sender its connection."""
-        logger.exception("The connection from %s met an error", client_address)
+        journal.exception("The connection from %s met an error", client_address)
 
 
 class Listener:

@@ -1,6 +1,5 @@
 """What is on while "the Worker is on": dispatcher, worker threads, recorder and heartbeat."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from leek.server.backlog import Backlog
 from leek.server.dispatcher import ClaimOptions, Dispatcher
 from leek.server.executor import Executor
 from leek.server.heartbeat import Heartbeat, Lease
+from leek.server.journal import journal
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.recorder import Recorder
@@ -21,8 +21,6 @@ from leek.server.service import Outage
 from leek.server.worker import Shared, Worker
 
 LAST_MOMENT = 0.5  # seconds to store outcomes, and again to resign, whatever the deadline
-
-logger = logging.getLogger("leek")
 
 
 @dataclass(frozen=True)
@@ -134,14 +132,16 @@ class WorkerPool:
         self._dispatcher.join(end - time.monotonic())
         self._recorder.stop()
         if not self._recorder.join(end - time.monotonic()):
-            logger.error("Some outcomes could not be stored in time: their tasks run again")
+            journal.error("Some outcomes could not be stored in time: their tasks run again")
         for task_id in sorted(self._notes.running()):
-            logger.warning("Task %s still runs at the deadline: it goes back to the queue", task_id)
+            journal.warning(
+                "Task %s still runs at the deadline: it goes back to the queue", task_id
+            )
         self._heartbeat.stop()
         self._rescuer.stop()
         resignation = Resignation(self._outage, self._lease.server_id)
         resignation.start()
         resignation.join(max(end - time.monotonic(), LAST_MOMENT))
         if not resignation.is_accepted:
-            logger.warning("This server's tasks are given back when its lease is over")
+            journal.warning("This server's tasks are given back when its lease is over")
         self._notes.remove()

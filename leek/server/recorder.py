@@ -1,6 +1,5 @@
 """Settles outcomes: all that arrived during the last commit go into the next one."""
 
-import logging
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -12,14 +11,12 @@ from leek.database import is_transient
 from leek.outcome import ErrorReport, Failure, Outcome, Retry, Success
 from leek.server.alarm import Alarm
 from leek.server.heartbeat import Lease
-from leek.server.journal import log_refused
+from leek.server.journal import journal, log_refused
 from leek.server.service import Outage, Service, distrust_after
 
 MOST_TOGETHER = 1000  # outcomes in one transaction
 MOST_TEXT = 1_000_000  # characters in one transaction, from which on no outcome is added
 LEASE_PAUSE = 0.1  # seconds between looks at a lease that was not renewed in time
-
-logger = logging.getLogger("leek")
 
 
 class Recorder(Service):
@@ -103,7 +100,7 @@ class Recorder(Service):
         except db.Error as error:
             if is_transient(error):
                 raise
-            logger.exception("The outcome of task %s cannot be stored", outcome.claimed.id)
+            journal.exception("The outcome of task %s cannot be stored", outcome.claimed.id)
             report = ErrorReport(
                 type=f"{type(error).__module__}.{type(error).__qualname__}",
                 message=f"the outcome could not be stored: {str(error)!a}",

@@ -1,6 +1,5 @@
 """Makes this server's row, as soon as the database is there, and gives it up at the end."""
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,10 +9,9 @@ from django import db
 from leek import leases, lifecycle
 from leek.models import Servers
 from leek.server.heartbeat import Lease
+from leek.server.journal import journal
 from leek.server.rescuer import rescue_predecessors
 from leek.server.service import Outage, Service
-
-logger = logging.getLogger("leek")
 
 
 class Registration(Service):
@@ -52,7 +50,7 @@ class Registration(Service):
         """Say what to do, if it is not just to wait."""
         with suppress(db.Error):
             if not self._remedy_is_named and not leases.can_register():
-                logger.error("leek's tables are missing: run manage.py migrate")
+                journal.error("leek's tables are missing: run manage.py migrate")
                 self._remedy_is_named = True
 
 

@@ -1,6 +1,5 @@
 """Rescues the tasks of dead servers."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -8,10 +7,9 @@ from collections.abc import Callable
 from leek import leases, lifecycle
 from leek.models import Servers
 from leek.server.heartbeat import Lease
+from leek.server.journal import journal
 from leek.server.notes import remove_notes, was_running
 from leek.server.service import Outage, Service, distrust_after
-
-logger = logging.getLogger("leek")
 
 
 class Rescuer(Service):
@@ -71,7 +69,7 @@ def _rescue(dead: Servers, max_crashes: int, *, even_if_renewed: bool) -> int:
     if rescued is None:
         return 0
     remove_notes(dead.boot)
-    logger.warning(
+    journal.warning(
         "The server %s is dead: %s of its tasks are back in the queue (it was running %s)",
         dead,
         rescued,

@@ -1,21 +1,18 @@
 """The thread that every part of the server runs in."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import ClassVar
 
 from django import db
 
 from leek.database import close_connections, distrust_connections, refresh_connections
 from leek.retry import backoff
+from leek.server.journal import journal
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries while the database is away
 IDLE_TOO_LONG = 5.0  # seconds after which connections are tried before they are used
-
-logger = logging.getLogger("leek")
 
 
 class Outage:
@@ -31,7 +28,7 @@ class Outage:
             is_new = not self._affected
             self._affected.add(service)
         if is_new:
-            logger.error("The database fails: %s. Work goes on when it is back.", error)
+            journal.error("The database fails: %s. Work goes on when it is back.", error)
 
     def over(self, service: str) -> None:
         """Note that the database served a service again."""
@@ -39,7 +36,7 @@ class Outage:
             is_over = self._affected == {service}
             self._affected.discard(service)
         if is_over:
-            logger.warning("The database is back.")
+            journal.warning("The database is back.")
 
 
 class Service:
@@ -104,7 +101,7 @@ class Service:
                 self._on_end()
 
     def run_guarded(self) -> None:
-        """Do one turn; after an error say so, mend the connection, and pause a moment."""
+        """Do one turn; pause a moment after an error."""
         if self._guard(self.run_once):
             self._failures = 0
             return
@@ -115,19 +112,16 @@ class Service:
             self._hurry.wait(backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE))
 
     def _guard(self, action: Callable[[], None]) -> bool:
-        """Return whether this went well. Not even the site's logging may end the thread."""
+        """Return whether this went well; if not, say so and mend the connection."""
         try:
             action()
         except db.Error as error:
-            with suppress(Exception):
-                self._outage.hit(self.name, error)
+            self._outage.hit(self.name, error)
             refresh_connections()
-        except Exception:
-            with suppress(Exception):
-                logger.exception("leek's %s met an error and goes on", self.name)
+        except Exception:  # noqa: BLE001 (it is logged)
+            journal.exception("leek's %s met an error and goes on", self.name)
         else:
-            with suppress(Exception):
-                self._outage.over(self.name)
+            self._outage.over(self.name)
             return True
         return False
 

@@ -1,6 +1,5 @@
 """Builds the parts of the server, starts them in order, stops them in reverse."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -8,14 +7,13 @@ from dataclasses import dataclass
 
 from leek import leases
 from leek.models import Servers
+from leek.server.journal import journal
 from leek.server.listener import Listener
 from leek.server.mailbox import Mailbox, Request
 from leek.server.pool import PoolOptions, WorkerPool
 from leek.server.registration import Registration
 from leek.server.service import Outage
 from leek.server.shutdown import on_stop_signals
-
-logger = logging.getLogger("leek")
 
 
 @dataclass(frozen=True)
@@ -158,12 +156,12 @@ class Supervisor:
         self._registration.stop()
         if self._worker_is_on and (pool := self._pool):
             self._worker_is_on = False
-            logger.info("Stopping: running tasks have %s s", self._options.shutdown_timeout)
+            journal.info("Stopping: running tasks have %s s", self._options.shutdown_timeout)
             deadline = time.monotonic() + self._options.shutdown_timeout
             pool.begin_stop()
             while pool.is_working and time.monotonic() < deadline:
                 if self._next_request(deadline - time.monotonic()) is Request.STOP_NOW:
                     deadline = time.monotonic()
             pool.finish_stop(deadline)
-            logger.info("Worker off, %s attempts handled", pool.handled)
+            journal.info("Worker off, %s attempts handled", pool.handled)
         self._worker_off.set()

@@ -15,7 +15,20 @@ from leek.models import FailedTasks, QueuedTasks, Servers, State, Status, Succes
 from tests.conftest import StartServer
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import LeekServer, free_port, manage, wait_until
+from tests.support import free_port, manage, wait_until
+
+RAISING_LOG_FILTER = """
+from tests.settings import *
+
+def refuse(record):
+    raise TypeError("the site's log filter")
+
+LOGGING = {
+    "version": 1,
+    "filters": {"refuse": {"()": lambda: refuse}},
+    "loggers": {"leek": {"level": "DEBUG", "filters": ["refuse"]}},
+}
+"""
 
 
 def finished(row: QueuedTasks) -> Callable[[], bool]:
@@ -245,6 +258,24 @@ class TestTheServer:
         push_task_to_queue(tasks.add, 1, 2).wait(60)
         using(run_after=timedelta(seconds=0.1)).push(tasks.add, 1, 2).wait(60)
 
+    def test_is_not_ended_by_a_site_whose_logging_raises(
+        self, start_server: StartServer, tmp_path: Path
+    ) -> None:
+        (tmp_path / "raising_settings.py").write_text(RAISING_LOG_FILTER)
+        server = start_server(
+            DJANGO_SETTINGS_MODULE="raising_settings",
+            PYTHONPATH=f"{Path(__file__).parents[2]}:{tmp_path}",
+            LEEK_RETRY_DELAY="0.01",
+        )
+        with pytest.raises(TaskFailed):
+            push_task_to_queue(tasks.fail).wait(60)
+        assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
+        assert server.terminate() == 0
+
+    def test_lets_a_child_of_a_task_end_by_a_signal(self, start_server: StartServer) -> None:
+        start_server()
+        assert push_task_to_queue(tasks.terminate_a_child).wait(60) == -signal.SIGTERM
+
     def test_keeps_no_query_log_in_debug_mode(self, start_server: StartServer) -> None:
         start_server(TESTS_DEBUG="1")
         push_task_to_queue(tasks.query_log_length).wait(60)
@@ -378,26 +409,3 @@ def test_a_server_waits_for_its_database_and_for_its_tables(
         assert ready.log.count("The database fails") == 1
         assert ready.log.count("The database is back.") == 1
         assert ready.terminate() == 0
-
-
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no connections to lose")
-def test_a_lost_connection_is_replaced(start_server: StartServer) -> None:
-    server: LeekServer = start_server("-v2")
-    push_task_to_queue(tasks.record, "before").wait(60)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        else:
-            cursor.execute(
-                "SELECT id FROM information_schema.processlist"
-                " WHERE db = database() AND id <> connection_id()"
-            )
-            for (number,) in cursor.fetchall():
-                cursor.execute(f"KILL {number}")
-    row = push_task_to_queue(tasks.record, "after")
-    row.wait(60)
-    assert set(order_of_runs()) == {"before", "after"}
-    assert not server.ended

@@ -52,15 +52,21 @@ def leave_transaction_open() -> None:
 
 
 def terminate_a_child() -> int:
-    """Fork a child that waits for ever, end it by SIGTERM, and return its exit code."""
+    """Fork a child that does not end by itself, end it by SIGTERM, and return its exit code."""
+    reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where threads run
         child = os.fork()
     if child == 0:
+        os.write(writer, b"ready")
         while True:
-            signal.pause()
+            time.sleep(0.01)
+    os.read(reader, 5)
     os.kill(child, signal.SIGTERM)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status = os.waitpid(child, 0)
+    os.close(reader)
+    os.close(writer)
+    return os.waitstatus_to_exitcode(status)
 
 
 def huge(length: int) -> str:

@@ -1,0 +1,183 @@
+"""The dispatcher, turn by turn, on a real database."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from leek import leases, lifecycle
+from leek.api import push_many
+from leek.models import QueuedTasks
+from leek.server import dispatcher as module
+from leek.server.alarm import Alarm
+from leek.server.backlog import Backlog
+from leek.server.dispatcher import ClaimOptions, Dispatcher
+from leek.server.heartbeat import Lease
+from leek.server.pace import Pace
+from leek.server.service import Outage
+from tests.site.tasks import noop
+
+pytestmark = pytest.mark.django_db
+
+
+class Clock:
+    """The monotonic clock, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Return the time in seconds."""
+        return self.now
+
+
+class Scene:
+    """A dispatcher for two workers, and all that it works with."""
+
+    def __init__(self) -> None:
+        server = leases.register(address="x", port=1, workers=2, queues=None, seconds=30)
+        self.lease = Lease(server, 30, asked_at=1e12)
+        self.backlog = Backlog()
+        self.alarm = Alarm()
+        self.idle_for: list[float] = []
+        self.dispatcher = Dispatcher(
+            Outage(),
+            ClaimOptions(workers=2, queues=None, poll_interval=3600, max_tasks=None),
+            self.lease,
+            self.backlog,
+            Pace(2),
+            self.alarm,
+            on_dead_servers=lambda: None,
+            on_lost_lease=lambda: None,
+            on_idle=self.idle_for.append,
+            on_exhausted=lambda: None,
+        )
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that the dispatcher goes by."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+@pytest.fixture
+def scene(clock: Clock) -> Scene:
+    return Scene()
+
+
+def failing_once(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function as it is while the database is away for the first call."""
+    calls = []
+
+    def act(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OperationalError("database is locked")
+        return action(*arguments)
+
+    return act
+
+
+def test_claims_what_the_workers_can_start(scene: Scene) -> None:
+    push_many([(noop, (), {})] * 5)
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 2
+    assert QueuedTasks.objects.running().count() == 2
+
+
+def test_what_could_not_be_given_back_is_given_back_later(
+    scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_many([(noop, (), {})] * 2)
+    scene.dispatcher.run_once()
+    for _ in range(2):
+        scene.backlog.take()
+    scene.dispatcher.task_ended()
+    push_many([(noop, (), {})] * 2)
+    scene.backlog.put(lifecycle.claim(scene.lease.server_id, 99, 2, None))
+    scene.backlog.last_taken = 0.0  # the workers are busy with slow tasks
+    monkeypatch.setattr(lifecycle, "release", failing_once(lifecycle.release))
+    scene.alarm.ring()
+    with pytest.raises(OperationalError):
+        scene.dispatcher.run_once()
+    assert QueuedTasks.objects.running().count() == 4
+    scene.alarm.ring()
+    scene.dispatcher.run_once()
+    assert QueuedTasks.objects.running().count() == 2
+    assert QueuedTasks.objects.ready().count() == 2
+
+
+def test_a_claim_whose_answer_got_lost_is_given_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = lifecycle.claim
+
+    def claim_and_lose_the_answer(*arguments: Any) -> Any:
+        claim(*arguments)
+        monkeypatch.setattr(lifecycle, "claim", claim)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    push_many([(noop, (), {})] * 2)
+    monkeypatch.setattr(lifecycle, "claim", claim_and_lose_the_answer)
+    with pytest.raises(OperationalError):
+        scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 0
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 2
+
+
+def test_a_task_put_off_during_a_look_is_looked_for_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = lifecycle.look
+
+    def look_while_a_task_is_put_off(*arguments: Any) -> lifecycle.Agenda:
+        agenda = look(*arguments)
+        scene.alarm.agenda_changed()
+        return agenda
+
+    monkeypatch.setattr(lifecycle, "look", look_while_a_task_is_put_off)
+    scene.dispatcher.run_once()
+    assert scene.alarm.look  # the next turn begins at once, whatever the poll interval
+
+
+def test_a_look_that_failed_is_made_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "look", failing_once(lifecycle.look))
+    with pytest.raises(OperationalError):
+        scene.dispatcher.run_once()
+    scene.dispatcher.run_once()
+    assert len(scene.idle_for) == 1
+
+
+def test_idleness_is_counted_from_the_end_of_the_last_task(scene: Scene, clock: Clock) -> None:
+    clock.now += 60
+    scene.dispatcher.run_once()
+    clock.now += 10
+    scene.dispatcher.task_ended()
+    clock.now += 5
+    scene.alarm.agenda_changed()
+    scene.dispatcher.run_once()
+    assert scene.idle_for == [60, 5]
+
+
+def test_a_task_that_a_worker_may_not_run_is_given_back(scene: Scene) -> None:
+    push_many([(noop, (), {})])
+    scene.dispatcher.run_once()
+    claimed = scene.backlog.take()
+    assert claimed
+    scene.backlog.done()
+    scene.dispatcher.give_back(claimed)
+    scene.lease.renewed(asked_at=-1e12)  # it is over, so nothing is claimed
+    scene.dispatcher.run_once()
+    assert QueuedTasks.objects.ready().count() == 1
+
+
+def test_what_nobody_began_is_given_back_at_the_end(scene: Scene) -> None:
+    push_many([(noop, (), {})] * 2)
+    scene.dispatcher.run_once()
+    scene.dispatcher.finish()
+    assert QueuedTasks.objects.ready().count() == 2

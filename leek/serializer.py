@@ -1,6 +1,7 @@
 """Task <-> signed payload, and return value <-> signed text.
 
-What JSON can hold exactly is stored as readable JSON, with tags for what it lacks::
+What JSON can hold exactly is stored as readable JSON, with tags for what it lacks (see
+`tagged_json`)::
 
     {"callable": "shop.tasks.remind", "args": [42], "kwargs": {"on": {"$date": "2026-12-24"}}}
 
@@ -13,20 +14,15 @@ SECRET_KEY. The signature is verified before anything is imported or unpickled, 
 write the table still cannot run code.
 """
 
-import json
-import math
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.core.signing import BadSignature, Signer
 
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
+from leek.tagged_json import NotExact, decode, encode
 from leek.task import Task, find
 
 _SALT = "leek.payload"
@@ -41,16 +37,16 @@ def dump_task(path: str, args: Sequence[Any], kwargs: Mapping[str, Any], mode: s
     """
     if mode in _AS_JSON:
         try:
-            arguments = {"args": _to_json(list(args)), "kwargs": _to_json(dict(kwargs))}
-            return _sign(_json({"callable": path, **arguments}))
-        except _NotExact as error:
+            arguments = {"args": list(args), "kwargs": dict(kwargs)}
+            return _sign(encode({"callable": path, **arguments}))
+        except NotExact as error:
             if mode == "json":
-                raise InvalidTask(f"{path}: {_locate(args, kwargs, _check_json)}") from error
+                raise InvalidTask(f"{path}: {_locate(args, kwargs, encode)}") from error
     try:
         pickled = _pickle((tuple(args), dict(kwargs)))
     except Exception as error:
         raise InvalidTask(f"{path}: {_locate(args, kwargs, _pickle)}") from error
-    return _sign(_json({"callable": path, "pickle": pickled}))
+    return _sign(encode({"callable": path, "pickle": pickled}))
 
 
 def load_task(payload: str, mode: str) -> Task:
@@ -80,14 +76,14 @@ def dump_value(value: Any, mode: str) -> str | None:
         return None
     if mode in _AS_JSON:
         try:
-            return _sign(_json({"value": _to_json(value)}))
-        except _NotExact as error:
+            return _sign(encode({"value": value}))
+        except NotExact as error:
             if mode == "json":
-                return _sign(_json({"lost": str(error)}))
+                return _sign(encode({"lost": str(error)}))
     try:
-        return _sign(_json({"pickle": _pickle(value)}))
+        return _sign(encode({"pickle": _pickle(value)}))
     except Exception as error:  # noqa: BLE001 (any class may pickle badly)
-        return _sign(_json({"lost": f"{type(error).__name__}: {error}"}))
+        return _sign(encode({"lost": f"{type(error).__name__}: {error}"}))
 
 
 def load_value(text: str | None, mode: str) -> Any:
@@ -109,13 +105,13 @@ def _sign(text: str) -> str:
 
 def _verified(text: str) -> dict[str, Any]:
     try:
-        document = _from_json(Signer(salt=_SALT).unsign(text))
+        document = decode(Signer(salt=_SALT).unsign(text))
     except BadSignature:
         raise InvalidPayload(
             "the payload is damaged, or was signed with another SECRET_KEY"
             " (put a former one into SECRET_KEY_FALLBACKS)"
         ) from None
-    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+    except ValueError as error:
         raise InvalidPayload(f"the payload cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise InvalidPayload("the payload is not of leek's format")
@@ -138,125 +134,6 @@ def _unpickle(text: str, mode: str) -> Any:
         raise CallableNotFound(f"an argument does not import: {error}") from error
     except Exception as error:
         raise InvalidPayload(f"the pickle cannot be read: {error!r}") from error
-
-
-# JSON with tags
-
-
-class _NotExact(Exception):
-    """JSON cannot hold this value so that it comes back the same."""
-
-
-_encode = json.JSONEncoder(ensure_ascii=False).encode
-_encode_ascii = json.JSONEncoder().encode
-
-
-def _json(document: dict[str, Any]) -> str:
-    try:
-        text = _encode(document)
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate: no database stores it
-        text = _encode_ascii(document)
-        if json.loads(text) != document:
-            raise _NotExact("JSON would join two halves of a surrogate pair") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise _NotExact(str(error)) from error
-    return text
-
-
-def _to_json(value: Any) -> Any:
-    try:
-        return _tagged(value)
-    except RecursionError as error:
-        raise _NotExact("it contains itself, or is nested too deeply") from error
-
-
-def _check_json(value: Any) -> None:
-    _json({"value": _to_json(value)})
-
-
-def _tagged(value: Any) -> Any:
-    kind = type(value)
-    if value is None or kind in (str, int, bool) or (kind is float and math.isfinite(value)):
-        return value
-    if kind is list:
-        return [_tagged(item) for item in value]
-    if kind is dict:
-        return _tagged_dict(value)
-    if kind not in _ENCODERS:
-        what = repr(value) if kind is float else f"{kind.__module__}.{kind.__qualname__}"
-        raise _NotExact(f"JSON cannot hold {what} exactly")
-    tag, encode = _ENCODERS[kind]
-    return {tag: encode(value)}
-
-
-def _tagged_dict(value: dict[Any, Any]) -> dict[str, Any]:
-    if not all(type(key) is str for key in value):
-        raise _NotExact("JSON cannot hold keys that are not text")
-    if any(key.startswith("$") for key in value):  # or it would be taken for a tag
-        return {"$dict": [[key, _tagged(item)] for key, item in value.items()]}
-    return {key: _tagged(item) for key, item in value.items()}
-
-
-def _datetime_to_json(value: datetime) -> Any:
-    if isinstance(value.tzinfo, ZoneInfo) and value.tzinfo.key:
-        return [value.replace(tzinfo=None, fold=0).isoformat(), value.tzinfo.key, value.fold]
-    text = value.isoformat()
-    known = type(value.tzinfo) in (type(None), timezone)
-    if value.fold or not known or repr(datetime.fromisoformat(text)) != repr(value):
-        raise _NotExact("JSON cannot hold this time zone exactly")
-    return text
-
-
-def _datetime_from_json(value: Any) -> datetime:
-    if isinstance(value, str):
-        return datetime.fromisoformat(value)
-    naive, zone, fold = value
-    return datetime.fromisoformat(naive).replace(tzinfo=ZoneInfo(zone), fold=fold)
-
-
-def _time_to_json(value: time) -> str:
-    if value.fold or value.tzinfo is not None:
-        raise _NotExact("JSON cannot hold this time exactly")
-    return value.isoformat()
-
-
-_ENCODERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
-    datetime: ("$datetime", _datetime_to_json),
-    date: ("$date", date.isoformat),
-    time: ("$time", _time_to_json),
-    timedelta: ("$timedelta", lambda delta: [delta.days, delta.seconds, delta.microseconds]),
-    UUID: ("$uuid", str),
-    Decimal: ("$decimal", str),
-    bytes: ("$bytes", lambda raw: b64encode(raw).decode("ascii")),
-    tuple: ("$tuple", lambda items: [_tagged(item) for item in items]),
-    set: ("$set", lambda items: [_tagged(item) for item in items]),
-}
-
-_DECODERS: dict[str, Callable[[Any], Any]] = {
-    "$datetime": _datetime_from_json,
-    "$date": date.fromisoformat,
-    "$time": time.fromisoformat,
-    "$timedelta": lambda parts: timedelta(*parts),
-    "$uuid": UUID,
-    "$decimal": Decimal,
-    "$bytes": b64decode,
-    "$tuple": tuple,
-    "$set": set,
-    "$dict": dict,
-}
-
-
-def _from_json(text: str) -> Any:
-    return json.loads(text, object_hook=_untagged) if '"$' in text else json.loads(text)
-
-
-def _untagged(document: dict[str, Any]) -> Any:
-    if len(document) == 1:
-        ((tag, value),) = document.items()
-        if tag in _DECODERS:
-            return _DECODERS[tag](value)
-    return document
 
 
 # Naming the argument that cannot be stored

@@ -3,75 +3,23 @@
 import random
 import sys
 import threading
-from collections import OrderedDict, defaultdict, namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
-from decimal import Decimal
-from enum import IntEnum
+from datetime import date
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.signing import Signer
 from django.test import override_settings
-from django.utils.safestring import SafeString
 
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
 from leek.serializer import dump_task, dump_value, load_task, load_value
 from tests.site import tasks
+from tests.unit import values
+from tests.unit.values import JSON_VALUES, PICKLE_VALUES, Order, exactly, type_name
 
 ECHO = "tests.site.tasks.echo"
-BERLIN = ZoneInfo("Europe/Berlin")
-NOON = datetime.fromisoformat("2026-12-24T12:00:00.000001")
-
-
-class Count(int):
-    """A number of its own type."""
-
-
-class Colour(IntEnum):
-    RED = 1
-
-
-class Text(str):
-    __slots__ = ()
-
-
-class Moment(datetime):
-    pass
-
-
-Pair = namedtuple("Pair", "first second")
-
-
-@dataclass(frozen=True)
-class Order:
-    number: int
-    lines: tuple[str, ...]
-
-
-class OwnZone(tzinfo):
-    """A time zone that JSON knows nothing of."""
-
-    def utcoffset(self, moment: datetime | None) -> timedelta:
-        """Return an odd offset."""
-        return timedelta(minutes=17)
-
-    def dst(self, moment: datetime | None) -> None:
-        """Know of no summer."""
-
-    def tzname(self, moment: datetime | None) -> str:
-        """Return its name."""
-        return "own"
-
-    def __repr__(self) -> str:
-        return "OwnZone()"
-
-
 sung: list[str] = []
 
 
@@ -97,146 +45,11 @@ def silence() -> None:
     sung.clear()
 
 
-def exactly(value: Any) -> Any:
-    """Return what equals only for the same value with the same types, all the way down."""
-    if isinstance(value, dict):
-        return type(value), [(exactly(key), exactly(item)) for key, item in value.items()]
-    if isinstance(value, list | tuple):
-        return type(value), tuple(exactly(item) for item in value)
-    if isinstance(value, set | frozenset):
-        return type(value), frozenset(exactly(item) for item in value)
-    if isinstance(value, int):
-        return type(value), hex(value)
-    return type(value), repr(value)
-
-
 def through(value: Any, mode: str = "auto") -> Any:
     """Return an argument as the task gets it."""
     task = load_task(dump_task(ECHO, [value], {"key": value}, mode), mode)
     assert exactly(task.args[0]) == exactly(task.kwargs["key"])
     return task.args[0]
-
-
-def type_name(value: object) -> str:
-    return type(value).__name__
-
-
-JSON_VALUES: list[Any] = [
-    None,
-    True,
-    False,
-    0,
-    -1,
-    2**63,
-    -(2**200),
-    10**4000,
-    0.0,
-    -0.0,
-    0.1,
-    5e-324,
-    1.7976931348623157e308,
-    "",
-    "text",
-    "naïve 😀",
-    "a\x00b",
-    "\ud800",
-    "\udfff😀\x00",
-    '"$date"',
-    "$date",
-    ":",
-    [],
-    {},
-    (),
-    set(),
-    [1, [2, [3]]],
-    {"a": {"b": {}}},
-    {"": 0, "é": 1, "a\x00": 2, "\ud800": 3},
-    {"z": 1, "a": 2, "m": 3},
-    {"$date": "2026-12-24"},
-    {"$": 1},
-    {"$dict": [["a", 1]]},
-    {"$tuple": [1], "b": {"$set": [(2,)]}},
-    {"$unknown": {"$tuple": ({"$x": 1},)}},
-    (1, (2, [3, {"a": (4,)}])),
-    {1, 2, 3},
-    {(1, "a"), (2, b"b")},
-    {None, date(2026, 12, 24), UUID(int=5)},
-    b"",
-    bytes(range(256)),
-    date.min,
-    date.max,
-    datetime.min,  # noqa: DTZ901
-    datetime.max,  # noqa: DTZ901
-    NOON,
-    NOON.replace(microsecond=0),
-    NOON.replace(tzinfo=UTC),
-    NOON.replace(tzinfo=timezone(timedelta(hours=-9, minutes=-30))),
-    NOON.replace(tzinfo=timezone(timedelta(seconds=1, microseconds=1))),
-    NOON.replace(tzinfo=BERLIN),
-    datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
-    datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1),
-    datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN, fold=1),
-    datetime.min.replace(tzinfo=BERLIN),
-    datetime.max.replace(tzinfo=ZoneInfo("UTC")),
-    time.min,
-    time.max,
-    time(12, 30),
-    timedelta(0),
-    timedelta.min,
-    timedelta.max,
-    timedelta.resolution,
-    -timedelta.resolution,
-    timedelta(days=-1, microseconds=1),
-    UUID(int=0),
-    UUID("12345678-1234-5678-1234-567812345678"),
-    Decimal(0),
-    Decimal("-0"),
-    Decimal("1.10"),
-    Decimal("1E+3"),
-    Decimal("0E-10"),
-    Decimal("1" * 100 + ".5"),
-    Decimal("NaN"),
-    Decimal("sNaN"),
-    Decimal("-Infinity"),
-]
-
-PICKLE_VALUES: list[Any] = [
-    "\ud83d\ude00",  # not one character, but two halves of it
-    float("nan"),
-    float("inf"),
-    float("-inf"),
-    10**5000,
-    Count(5),
-    Colour.RED,
-    Text("text"),
-    SafeString("<b>"),
-    Moment(2026, 12, 24),
-    Pair(1, 2),
-    Order(5, ("a", "b")),
-    OrderedDict(b=1, a=2),
-    defaultdict(list, a=[1]),
-    frozenset({1, 2}),
-    {1: "a"},
-    {None: 1, "b": 2},
-    {(1, 2): 3},
-    {Text("key"): 1},
-    {frozenset({1}), 2},
-    bytearray(b"abc"),
-    complex(1, 2),
-    range(5),
-    Fraction(1, 3),
-    PurePosixPath("/a/b"),
-    time(12, 30, tzinfo=UTC),
-    time(12, 30, fold=1),
-    NOON.replace(fold=1),
-    NOON.replace(tzinfo=UTC, fold=1),
-    NOON.replace(tzinfo=OwnZone()),
-    NOON.replace(tzinfo=timezone(timedelta(hours=1), "CET")),
-    len,
-    tasks.Calculator,
-    UTC,
-    BERLIN,
-]
 
 
 # Round trips
@@ -313,10 +126,6 @@ def test_args_are_a_tuple_and_kwargs_a_dictionary() -> None:
         assert exactly((task.args, task.kwargs)) == exactly(((1, 2), {"a": 3}))
 
 
-def test_a_dictionary_keeps_its_order() -> None:
-    assert list(through({"z": 1, "a": 2, "m": 3})) == ["z", "a", "m"]
-
-
 def test_a_kwarg_may_look_like_a_tag() -> None:
     task = load_task(dump_task(ECHO, [], {"$date": "today"}, "json"), "json")
     assert task.kwargs == {"$date": "today"}
@@ -344,30 +153,6 @@ def test_a_payload_is_readable_json() -> None:
     assert document_of(payload) == (
         '{"callable": "shop.tasks.remind", "args": [42], "kwargs": {"on": {"$date": "2026-12-24"}}}'
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (NOON, '{"$datetime": "2026-12-24T12:00:00.000001"}'),
-        (NOON.replace(tzinfo=UTC), '{"$datetime": "2026-12-24T12:00:00.000001+00:00"}'),
-        (
-            datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1),
-            '{"$datetime": ["2026-10-25T02:30:00", "Europe/Berlin", 1]}',
-        ),
-        (time(12, 30), '{"$time": "12:30:00"}'),
-        (timedelta(days=1, seconds=2), '{"$timedelta": [1, 2, 0]}'),
-        (UUID(int=1), '{"$uuid": "00000000-0000-0000-0000-000000000001"}'),
-        (Decimal("1.10"), '{"$decimal": "1.10"}'),
-        (b"leek", '{"$bytes": "bGVlaw=="}'),
-        ((1, 2), '{"$tuple": [1, 2]}'),
-        ({1}, '{"$set": [1]}'),
-        ({"$a": 1}, '{"$dict": [["$a", 1]]}'),
-        ("Grüße", '"Grüße"'),
-    ],
-)
-def test_each_tag_is_readable(value: object, text: str) -> None:
-    assert f'"args": [{text}]' in dump_task("shop.tasks.remind", [value], {}, "json")
 
 
 def test_the_callable_of_a_pickle_is_readable() -> None:
@@ -546,7 +331,7 @@ def test_a_class_among_the_arguments_that_does_not_import_is_told_apart_from_dam
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     payload = dump_task(ECHO, [Order(1, ())], {}, "auto")
-    monkeypatch.delattr(sys.modules[__name__], "Order")
+    monkeypatch.delattr(values, "Order")
     with pytest.raises(CallableNotFound, match="Order"):
         load_task(payload, "auto")
 

@@ -9,7 +9,13 @@ Anything else that pickles is stored as a pickle, in base64. The callable is rea
 
     {"callable": "shop.tasks.remind", "pickle": "gASVKwAAAAAAAAB9lIwH..."}
 
-Either is followed by a colon and a signature made by `django.core.signing` with the site's
+A return value is one of these, the last where it cannot be stored::
+
+    {"value": {"$date": "2026-12-24"}}
+    {"pickle": "gASVKwAAAAAAAAB9lIwH..."}
+    {"lost": "TypeError: cannot pickle 'generator' object"}
+
+Each is followed by a colon and a signature made by `django.core.signing` with the site's
 SECRET_KEY. The signature is verified before anything is imported or unpickled, so that who can
 write the table still cannot run code.
 """
@@ -17,6 +23,9 @@ write the table still cannot run code.
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from traceback import walk_tb
+from types import FunctionType
 from typing import Any
 
 from django.core.signing import BadSignature, Signer
@@ -24,6 +33,9 @@ from django.core.signing import BadSignature, Signer
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
 from leek.tagged_json import NotExact, decode, encode
 from leek.task import Task, find
+
+LONGEST_RESULT = 4_000_000  # characters, of up to 4 bytes: MariaDB takes 16 MB at once by default
+LONGEST_REASON = 1_000  # characters of why something cannot be stored or read
 
 _SALT = "leek.payload"
 _AS_JSON = ("auto", "json")
@@ -35,25 +47,20 @@ def dump_task(path: str, args: Sequence[Any], kwargs: Mapping[str, Any], mode: s
 
     Raise InvalidTask, naming the argument, where one cannot be stored.
     """
-    if mode in _AS_JSON:
-        try:
-            arguments = {"args": list(args), "kwargs": dict(kwargs)}
-            return _sign(encode({"callable": path, **arguments}))
-        except NotExact as error:
-            if mode == "json":
-                raise InvalidTask(f"{path}: {_locate(args, kwargs, encode)}") from error
+    arguments = {"args": list(args), "kwargs": dict(kwargs)}
     try:
-        pickled = _pickle((tuple(args), dict(kwargs)))
+        document = _document({"callable": path}, arguments, (tuple(args), dict(kwargs)), mode)
     except Exception as error:
-        raise InvalidTask(f"{path}: {_locate(args, kwargs, _pickle)}") from error
-    return _sign(encode({"callable": path, "pickle": pickled}))
+        culprit = _culprit(arguments, encode if mode == "json" else _pickle)
+        raise InvalidTask(f"{path}: {culprit}") from error
+    return _sign(document)
 
 
 def load_task(payload: str, mode: str) -> Task:
     """Return the task of a payload; `mode` is the setting SERIALIZER.
 
     Raise InvalidPayload where it must not or cannot be read, CallableNotFound where the callable,
-    or a class among the arguments, does not import here.
+    or a class or model among the arguments, does not import here.
     """
     document = _verified(payload)
     try:
@@ -70,20 +77,21 @@ def load_task(payload: str, mode: str) -> Task:
 def dump_value(value: Any, mode: str) -> str | None:
     """Return a return value as signed text, None for None.
 
-    A value that cannot be stored never fails the task: `load_value` tells of it.
+    A value that cannot be stored, or is too long, never fails the task: `load_value` tells of it.
     """
     if value is None:
         return None
-    if mode in _AS_JSON:
-        try:
-            return _sign(encode({"value": value}))
-        except NotExact as error:
-            if mode == "json":
-                return _sign(encode({"lost": str(error)}))
     try:
-        return _sign(encode({"pickle": _pickle(value)}))
+        text = _sign(_document({}, {"value": value}, value, mode))
+    except NotExact as error:
+        return _lost(_reason(error))
     except Exception as error:  # noqa: BLE001 (any class may pickle badly)
-        return _sign(encode({"lost": f"{type(error).__name__}: {error}"}))
+        return _lost(f"{type(error).__name__}: {_reason(error)}")
+    if len(text) > LONGEST_RESULT:
+        return _lost(
+            f"it is {len(text):,} characters long, more than the {LONGEST_RESULT:,} that are kept"
+        )
+    return text
 
 
 def load_value(text: str | None, mode: str) -> Any:
@@ -94,6 +102,28 @@ def load_value(text: str | None, mode: str) -> Any:
     if "lost" in document:
         raise ResultNotStored(f"The task succeeded, but its result is lost: {document['lost']}")
     return document["value"] if "value" in document else _unpickle(document["pickle"], mode)
+
+
+def _document(head: dict[str, str], in_json: dict[str, Any], in_pickle: Any, mode: str) -> str:
+    if mode in _AS_JSON:
+        try:
+            return encode(head | in_json)
+        except Exception:
+            if mode == "json":
+                raise
+    return encode(head | {"pickle": _pickle(in_pickle)})
+
+
+def _lost(reason: str) -> str:
+    return _sign(encode({"lost": reason}))
+
+
+def _reason(error: Exception) -> str:
+    """Return the text of an error, cut, as every database stores it; making it may fail, too."""
+    try:
+        return str(error)[:LONGEST_REASON].encode("utf-8", "backslashreplace").decode("utf-8")
+    except Exception:  # noqa: BLE001 (likewise)
+        return "its message cannot be shown"
 
 
 # Signed text
@@ -121,8 +151,25 @@ def _verified(text: str) -> dict[str, Any]:
 # Pickle
 
 
+class _Pickler(pickle.Pickler):
+    """Refuses classes and functions that no other process could import."""
+
+    def reducer_override(self, value: Any) -> Any:
+        """Leave everything else to pickle."""
+        if isinstance(value, type | FunctionType) and (
+            value.__module__ == "__main__" or "<locals>" in value.__qualname__
+        ):
+            raise pickle.PicklingError(
+                f"{value.__module__}.{value.__qualname__} cannot be imported elsewhere."
+                " Move it to the top level of an importable module."
+            )
+        return NotImplemented
+
+
 def _pickle(value: Any) -> str:
-    return b64encode(pickle.dumps(value)).decode("ascii")
+    buffer = BytesIO()
+    _Pickler(buffer).dump(value)
+    return b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _unpickle(text: str, mode: str) -> Any:
@@ -130,32 +177,45 @@ def _unpickle(text: str, mode: str) -> Any:
         raise InvalidPayload(_PICKLE_REFUSED)
     try:
         return pickle.loads(b64decode(text))  # noqa: S301 (the signature was verified)
-    except (ImportError, AttributeError) as error:
-        raise CallableNotFound(f"an argument does not import: {error}") from error
     except Exception as error:
-        raise InvalidPayload(f"the pickle cannot be read: {error!r}") from error
+        if isinstance(error, ImportError | AttributeError) or _lacks_model(error):
+            raise CallableNotFound(f"an argument does not import: {_reason(error)}") from error
+        raise InvalidPayload(
+            f"the pickle cannot be read: {type(error).__name__}: {_reason(error)}"
+        ) from error
+
+
+def _lacks_model(error: Exception) -> bool:
+    """Tell whether Django's registry of apps did not find the model of an instance."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    in_registry = frame.f_globals.get("__name__", "").startswith("django.apps.")
+    return type(error) is LookupError and in_registry
 
 
 # Naming the argument that cannot be stored
 
+_Store = Callable[[Any], object]
 
-def _locate(args: Sequence[Any], kwargs: Mapping[str, Any], store: Callable[[Any], object]) -> str:
+
+def _culprit(arguments: Mapping[str, Any], store: _Store) -> str:
     """Return a sentence that names the smallest part of the arguments that `store` refuses."""
-    named = [(f"args[{index}]", value) for index, value in enumerate(args)]
-    named += _parts("kwargs", dict(kwargs))
-    return _locate_among(named, store) or "the arguments cannot be stored together"
+    return _first_refused([*arguments.items()], store) or "the arguments cannot be stored together"
 
 
-def _locate_among(
-    named: list[tuple[str, Any]], store: Callable[[Any], object], depth: int = 20
-) -> str | None:
+def _first_refused(named: list[tuple[str, Any]], store: _Store, depth: int = 20) -> str | None:
     for where, value in named:
         try:
             store(value)
         except Exception as error:  # noqa: BLE001 (likewise)
-            inner = _locate_among(_parts(where, value), store, depth - 1) if depth else None
-            return inner or f"{where}: {error}"
+            return _inside(where, value, store, depth) or f"{where}: {_reason(error)}"
     return None
+
+
+def _inside(where: str, value: Any, store: _Store, depth: int) -> str | None:
+    try:
+        return _first_refused(_parts(where, value), store, depth - 1) if depth else None
+    except Exception:  # noqa: BLE001 (a key may have no text, a container refuse to be read)
+        return None
 
 
 def _parts(where: str, value: object) -> list[tuple[str, Any]]:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.signing import Signer
 from django.test import override_settings
 
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
-from leek.serializer import dump_task, dump_value, load_task, load_value
+from leek.serializer import LONGEST_RESULT, dump_task, dump_value, load_task, load_value
 from tests.site import tasks
+from tests.site.models import Runs
 from tests.unit import values
 from tests.unit.values import JSON_VALUES, PICKLE_VALUES, Order, exactly, type_name
 
@@ -36,8 +38,53 @@ class Canary:
 
 
 class Unpicklable:
+    """Raises an error when it is pickled."""
+
+    def __init__(self, error: Exception = RuntimeError("not me")) -> None:  # noqa: B008
+        self.error = error
+
     def __reduce__(self) -> str:
-        raise RuntimeError("not me")
+        raise self.error
+
+
+class Mute(Exception):
+    """Fails once more when it is asked for its text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class Shy(dict[str, Any]):
+    """Does not let itself be looked into."""
+
+    def items(self) -> Any:
+        """Refuse."""
+        raise RuntimeError("keep out")
+
+
+class OddType(type):
+    """Makes classes that nothing can be compared with."""
+
+    def __eq__(cls, other: object) -> bool:
+        raise RuntimeError("incomparable")
+
+    __hash__ = type.__hash__
+
+
+class Odd(metaclass=OddType):
+    """Is harmless itself."""
+
+
+class Unreadable:
+    """Raises an error when it is unpickled."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise state["error"]
 
 
 @pytest.fixture(autouse=True)
@@ -312,7 +359,9 @@ def test_a_pickled_result_is_not_a_task() -> None:
         '{"callable": "tests.site.tasks.echo", "args": [{"$decimal": "nonsense"}], "kwargs": {}}',
         '{"callable": "tests.site.tasks.echo", "args": [{"$timedelta": 5}], "kwargs": {}}',
         '{"callable": "tests.site.tasks.echo", "args": [{"$datetime": ["x"]}], "kwargs": {}}',
+        "[" * 100_000,
     ],
+    ids=lambda document: document[:90],
 )
 def test_a_signed_text_of_another_format_is_refused(document: str) -> None:
     with pytest.raises(InvalidPayload):
@@ -333,6 +382,38 @@ def test_a_class_among_the_arguments_that_does_not_import_is_told_apart_from_dam
     payload = dump_task(ECHO, [Order(1, ())], {}, "auto")
     monkeypatch.delattr(values, "Order")
     with pytest.raises(CallableNotFound, match="Order"):
+        load_task(payload, "auto")
+
+
+GONE = [Runs(tag="a", process=1), [Runs(tag="a", process=1)], Runs._meta.get_field("tag")]
+
+
+@pytest.mark.parametrize("value", GONE, ids=type_name)
+def test_a_model_that_is_gone_is_told_apart_from_damage(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = dump_task(ECHO, [value], {}, "auto")
+    monkeypatch.delitem(apps.get_app_config("testsite").models, "runs")
+    with pytest.raises(CallableNotFound, match="'testsite' doesn't have a 'Runs' model"):
+        load_task(payload, "auto")
+
+
+@pytest.mark.parametrize("value", GONE, ids=type_name)
+def test_an_app_that_is_gone_is_told_apart_from_damage(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = dump_task(ECHO, [value], {}, "auto")
+    monkeypatch.delitem(apps.app_configs, "testsite")
+    with pytest.raises(CallableNotFound, match="No installed app with label 'testsite'"):
+        load_task(payload, "auto")
+
+
+@pytest.mark.parametrize(
+    "error", [LookupError("none"), KeyError("none"), IndexError("none"), Mute()], ids=type_name
+)
+def test_an_error_of_the_arguments_own_is_told_as_damage(error: Exception) -> None:
+    payload = dump_task(ECHO, [Unreadable(error)], {}, "auto")
+    with pytest.raises(InvalidPayload, match=type(error).__name__):
         load_task(payload, "auto")
 
 
@@ -425,10 +506,101 @@ def test_the_message_names_a_dictionary_whose_keys_are_not_text() -> None:
         dump_task(ECHO, [{1: 2}], {}, "json")
 
 
+@pytest.mark.parametrize("mode", ["auto", "pickle"])
+def test_an_error_without_a_text_is_told_all_the_same(mode: str) -> None:
+    with pytest.raises(InvalidTask, match=r"^tests\.site\.tasks\.echo: args\[0\]: "):
+        dump_task(ECHO, [Unpicklable(Mute())], {}, mode)
+
+
+@pytest.mark.parametrize("mode", ["auto", "json", "pickle"])
+@pytest.mark.parametrize(
+    "value", [Shy(a=Unpicklable()), {Mute(): Unpicklable()}], ids=["container", "key"]
+)
+def test_what_cannot_be_looked_into_is_named_itself(value: Any, mode: str) -> None:
+    with pytest.raises(InvalidTask, match=r"^tests\.site\.tasks\.echo: args\[0\]: "):
+        dump_task(ECHO, [value], {}, mode)
+
+
+def test_what_json_stumbles_over_is_refused_by_json() -> None:
+    with pytest.raises(InvalidTask, match=r"args\[0\]: incomparable"):
+        dump_task(ECHO, [Odd()], {}, "json")
+
+
+def test_what_json_stumbles_over_is_pickled() -> None:
+    (back,) = load_task(dump_task(ECHO, [Odd()], {}, "auto"), "auto").args
+    assert isinstance(back, Odd)
+
+
 def test_the_message_does_not_show_the_values() -> None:
     with pytest.raises(InvalidTask) as caught:
         dump_task(ECHO, [], {"password": "s3cret", "token": Unpicklable()}, "auto")
     assert "s3cret" not in str(caught.value)
+
+
+# What no other process could import
+
+
+def in_main(thing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a class or function one of the script that runs, as pickle sees it."""
+    monkeypatch.setattr(thing, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], thing.__name__, thing, raising=False)
+
+
+@pytest.mark.parametrize("mode", ["auto", "pickle"])
+@pytest.mark.parametrize(
+    ("args", "kwargs", "culprit"),
+    [
+        ([Order(1, ())], {}, "args[0]"),
+        ([Order], {}, "args[0]"),
+        ([1], {"orders": [Order(1, ())]}, 'kwargs["orders"][0]'),
+        ([frozenset({Order(1, ())})], {}, "an element of args[0]"),
+        ([ValueError(Order(1, ()))], {}, "args[0]"),
+    ],
+)
+def test_a_class_of_main_is_refused(
+    args: list[Any],
+    kwargs: dict[str, Any],
+    culprit: str,
+    mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_main(Order, monkeypatch)
+    with pytest.raises(InvalidTask) as caught:
+        dump_task("shop.tasks.send", args, kwargs, mode)
+    assert str(caught.value) == (
+        f"shop.tasks.send: {culprit}: __main__.Order cannot be imported elsewhere."
+        " Move it to the top level of an importable module."
+    )
+
+
+def test_a_function_of_main_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_main(sing, monkeypatch)
+    with pytest.raises(InvalidTask, match=r"args\[0\]: __main__\.sing cannot be imported"):
+        dump_task(ECHO, [sing], {}, "auto")
+
+
+def test_a_class_inside_a_function_is_refused() -> None:
+    class Local:
+        pass
+
+    with pytest.raises(InvalidTask, match=r"<locals>\.Local cannot .* top level of an importable"):
+        dump_task(ECHO, [Local()], {}, "auto")
+
+
+def test_a_result_of_a_class_of_main_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_main(Order, monkeypatch)
+    with pytest.raises(ResultNotStored, match=r"__main__\.Order cannot be imported"):
+        load_value(dump_value(Order(1, ()), "auto"), "auto")
+
+
+def test_a_text_may_look_like_main() -> None:
+    value = {"__main__", ("__main__", "f.<locals>.g"), frozenset({"__main__.Order"})}
+    assert load_task(dump_task(ECHO, [value], {}, "auto"), "auto").args == (value,)
+
+
+def test_an_object_of_main_may_be_stored_as_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_main(Canary, monkeypatch)
+    assert load_task(dump_task(ECHO, [Canary()], {}, "auto"), "auto").args == ("tweet",)
 
 
 # Return values
@@ -478,6 +650,56 @@ def test_a_result_that_cannot_be_stored_is_told_when_it_is_asked_for(
 def test_a_result_that_json_lacks_is_lost_in_json(value: Any) -> None:
     with pytest.raises(ResultNotStored):
         load_value(dump_value(value, "json"), "json")
+
+
+@pytest.mark.parametrize("mode", ["auto", "json", "pickle"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Mute(),
+        RecursionError("too deep"),
+        RuntimeError("\ud83d\ude00\x00"),
+        RuntimeError("x" * 10**7),
+    ],
+    ids=["mute", "recursion", "surrogates", "long"],
+)
+def test_no_error_while_a_result_is_stored_fails_the_task(error: Exception, mode: str) -> None:
+    text = str(dump_value([Unpicklable(error)], mode))
+    assert len(text) < 2_000
+    text.encode("utf-8")
+    with pytest.raises(ResultNotStored):
+        load_value(text, mode)
+
+
+def test_a_result_that_json_stumbles_over_is_lost_in_json() -> None:
+    with pytest.raises(ResultNotStored, match="RuntimeError: incomparable"):
+        load_value(dump_value(Odd(), "json"), "json")
+
+
+@pytest.mark.parametrize("mode", ["auto", "pickle"])
+def test_a_result_that_is_nested_too_deeply_is_lost(mode: str) -> None:
+    value: list[Any] = []
+    for _ in range(10_000):
+        value = [value]
+    with pytest.raises(ResultNotStored, match="RecursionError"):
+        load_value(dump_value(value, mode), mode)
+
+
+def test_the_longest_result_is_kept() -> None:
+    value = "x" * (LONGEST_RESULT - len(str(dump_value("", "auto"))))
+    assert len(str(dump_value(value, "auto"))) == LONGEST_RESULT
+    assert load_value(dump_value(value, "auto"), "auto") == value
+
+
+@pytest.mark.parametrize("mode", ["auto", "json", "pickle"])
+def test_a_result_that_is_too_long_is_lost(mode: str) -> None:
+    text = dump_value("x" * LONGEST_RESULT, mode)
+    assert len(str(text)) < 200
+    with pytest.raises(
+        ResultNotStored,
+        match=r"it is [45],\d{3},\d{3} characters long, more than the 4,000,000 that are kept$",
+    ):
+        load_value(text, mode)
 
 
 def test_a_damaged_result_is_refused() -> None:

@@ -3,14 +3,15 @@
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncContextDecorator, ContextDecorator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, singledispatch
 from importlib import import_module, invalidate_caches
 from reprlib import Repr
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import SyncToAsync, async_to_sync
 
 from leek.exceptions import CallableNotFound, InvalidTask
 
@@ -62,9 +63,10 @@ def path_of(candidate: Any) -> str:
     module, qualname = _names(candidate)
     path = f"{module}.{qualname}"
     if "<" in qualname:
+        remedy = ", or use functools.wraps in its decorator" if "<locals>" in qualname else ""
         raise InvalidTask(
             f"{path} cannot be imported: it is a lambda or was defined inside a function."
-            " Define it at the top level of a module."
+            f" Define it at the top level of a module{remedy}."
         )
     if module == "__main__":
         raise InvalidTask(f"{path} cannot be imported elsewhere. Move it into a module.")
@@ -145,8 +147,14 @@ def _is_missing(module: str, error: ModuleNotFoundError) -> bool:
 
 
 def check_arguments(path: str, a_callable: Any, args: Sequence[Any], kwargs: Any) -> None:
-    """Raise InvalidTask where the callable does not take these arguments."""
-    if (signature := _signature(a_callable)) is None:
+    """Raise InvalidTask where a call with these arguments is refused, or runs nothing."""
+    function = _innermost(a_callable, args)
+    if _is_generator(function):
+        raise InvalidTask(
+            f"{path} is a generator function: calling it runs none of its lines."
+            " Push a function that does the work and returns."
+        )
+    if (signature := _signature(function)) is None:
         return
     try:
         signature.bind(*args, **kwargs)
@@ -154,9 +162,41 @@ def check_arguments(path: str, a_callable: Any, args: Sequence[Any], kwargs: Any
         raise InvalidTask(f"{path}{signature} cannot be called so: {error}.") from None
 
 
+def _code_around(decorator: Any) -> Any:
+    """Return the code that a decorator puts around every function alike."""
+    return decorator(lambda argument: None).__code__
+
+
+_CONTEXTS = (_code_around(ContextDecorator()), _code_around(AsyncContextDecorator()))
+_DISPATCHER = _code_around(singledispatch)
+_CACHE = type(lru_cache(abs))
+
+
+def _innermost(a_callable: Any, args: Sequence[Any]) -> Any:
+    """Return the function behind decorators that are known to pass their arguments on unchanged.
+
+    Any other decorator is not looked behind, though functools.wraps shows the way: it may add
+    arguments of its own, and then a call that fits would be refused.
+    """
+    if isinstance(a_callable, MethodType):
+        owner = a_callable.__self__
+        return MethodType(_innermost(a_callable.__func__, (owner, *args)), owner)
+    code = a_callable.__code__ if isinstance(a_callable, FunctionType) else None
+    if code is _DISPATCHER:
+        return _innermost(a_callable.dispatch(type(args[0]) if args else object), args)
+    if code in _CONTEXTS or isinstance(a_callable, (_CACHE, SyncToAsync)):
+        return _innermost(a_callable.__wrapped__, args)
+    return a_callable
+
+
 @lru_cache(maxsize=4096)
-def _signature(a_callable: Any) -> inspect.Signature | None:
+def _is_generator(function: Any) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+@lru_cache(maxsize=4096)
+def _signature(function: Any) -> inspect.Signature | None:
     try:
-        return inspect.signature(a_callable, follow_wrapped=False)
+        return inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):  # some built-in functions have none
         return None

@@ -4,14 +4,17 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache, lru_cache, partial, singledispatch, wraps
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.mail import send_mail
+from django.db import transaction
 
 from leek.exceptions import CallableNotFound, InvalidTask
 from leek.task import Task, check_arguments, find, path_of, unwrap
@@ -39,6 +42,130 @@ def traced(function: Callable[..., Any]) -> Callable[..., Any]:
 @traced
 def decorated(name: str) -> str:
     return name
+
+
+def traced_without_wraps(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@traced_without_wraps
+def decorated_without_wraps(name: str) -> str:
+    return name
+
+
+def with_greeting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Call it with a greeting that the caller does not give."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function("Hello", *args, **kwargs)
+
+    return wrapper
+
+
+@with_greeting
+def welcome(greeting: str, name: str) -> str:
+    return f"{greeting}, {name}"
+
+
+@contextmanager
+def lights_on() -> Iterator[None]:
+    yield
+
+
+@asynccontextmanager
+async def lights_on_slowly() -> AsyncIterator[None]:
+    yield
+
+
+@transaction.atomic
+def in_transaction(name: str) -> str:
+    return name
+
+
+@transaction.atomic(durable=True)
+def in_durable_transaction(name: str) -> str:
+    return name
+
+
+@lights_on()
+def lit(name: str) -> str:
+    return name
+
+
+@lights_on_slowly()
+async def lit_slowly(name: str) -> str:
+    return name
+
+
+@cache
+def cached(name: str) -> str:
+    return name
+
+
+@lru_cache(maxsize=5)
+def cached_a_little(name: str) -> str:
+    return name
+
+
+@sync_to_async
+def asynchronous(name: str) -> str:
+    return name
+
+
+@transaction.atomic
+@lru_cache
+def cached_in_transaction(name: str) -> str:
+    return name
+
+
+@transaction.atomic
+@with_greeting
+def welcome_in_transaction(greeting: str, name: str) -> str:
+    return f"{greeting}, {name}"
+
+
+@singledispatch
+def describe(thing: object) -> str:
+    return "a thing"
+
+
+@describe.register
+def _(thing: int, unit: str, *, plural: bool = False) -> str:
+    return f"{thing} {unit}{'s' if plural else ''}"
+
+
+class Branch:
+    @classmethod
+    @transaction.atomic
+    def open(cls, name: str) -> str:
+        return name
+
+    @staticmethod
+    @transaction.atomic
+    def close(name: str) -> str:
+        return name
+
+
+def generate(name: str) -> Iterator[str]:
+    yield name
+
+
+async def generate_slowly(name: str) -> AsyncIterator[str]:
+    yield name
+
+
+@transaction.atomic
+def generate_in_transaction(name: str) -> Iterator[str]:
+    yield name
+
+
+@traced
+def generate_traced(name: str) -> Iterator[str]:
+    yield name
 
 
 class Nameless:
@@ -150,6 +277,14 @@ def test_a_function_inside_a_function_is_refused() -> None:
     message = refusal(local)
     assert "<locals>.local" in message
     assert "top level of a module" in message
+
+
+def test_a_function_whose_decorator_hides_it_is_refused_with_the_remedy() -> None:
+    assert "use functools.wraps in its decorator" in refusal(decorated_without_wraps)
+
+
+def test_the_remedy_for_a_lambda_names_no_decorator() -> None:
+    assert "decorator" not in refusal(anonymous)
 
 
 def test_a_class_method_of_a_local_class_is_refused() -> None:
@@ -389,6 +524,79 @@ def test_arguments_that_fit_pass(
 def test_a_key_that_is_not_text_is_refused() -> None:
     with pytest.raises(InvalidTask):
         check_arguments("shop.greet", greet, (), {5: "Ada"})
+
+
+# Arguments of decorated functions
+
+LOOKED_BEHIND = [
+    in_transaction,
+    in_durable_transaction,
+    lit,
+    lit_slowly,
+    cached,
+    cached_a_little,
+    asynchronous,
+    cached_in_transaction,
+    Branch.open,
+    Branch.close,
+]
+
+
+@pytest.mark.parametrize("candidate", LOOKED_BEHIND)
+def test_a_decorator_that_passes_arguments_on_is_looked_behind(
+    candidate: Callable[..., Any],
+) -> None:
+    check_arguments("shop.task", candidate, ("Ada",), {})
+    check_arguments("shop.task", candidate, (), {"name": "Ada"})
+    with pytest.raises(InvalidTask, match=r"^shop\.task\(name: str\).*'name'"):
+        check_arguments("shop.task", candidate, (), {})
+    with pytest.raises(InvalidTask, match="too many positional arguments"):
+        check_arguments("shop.task", candidate, ("Ada", "Grace"), {})
+
+
+@pytest.mark.parametrize("candidate", [decorated, welcome, welcome_in_transaction])
+def test_a_decorator_that_may_add_arguments_is_not_looked_behind(
+    candidate: Callable[..., Any],
+) -> None:
+    check_arguments("shop.task", candidate, ("Ada",), {})
+    check_arguments("shop.task", candidate, (), {})
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [(("a",), {}), ((1, "leek"), {}), ((2, "leek"), {"plural": True})]
+)
+def test_arguments_that_fit_the_function_for_their_type_pass(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    check_arguments("shop.describe", describe, args, kwargs)
+    describe(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((), {}), ((1,), {}), (("a", "leek"), {}), ((1, "leek"), {"many": True})]
+)
+def test_arguments_that_do_not_fit_the_function_for_their_type_are_refused(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidTask):
+        check_arguments("shop.describe", describe, args, kwargs)
+    with pytest.raises(TypeError):
+        describe(*args, **kwargs)
+
+
+# Generators
+
+
+@pytest.mark.parametrize("candidate", [generate, generate_slowly, generate_in_transaction])
+def test_a_generator_function_is_refused(candidate: Callable[..., Any]) -> None:
+    with pytest.raises(
+        InvalidTask, match=r"^shop\.generate is a generator .* Push a function that"
+    ):
+        check_arguments("shop.generate", candidate, ("Ada",), {})
+
+
+def test_a_decorator_that_may_run_a_generator_is_not_looked_behind() -> None:
+    check_arguments("shop.generate", generate_traced, ("Ada",), {})
 
 
 # Running

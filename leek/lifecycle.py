@@ -11,12 +11,11 @@ writer on SQLite while another one writes.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -44,16 +43,6 @@ class Superseded(Exception):
     """Some rows are no longer their claim's."""
 
 
-@dataclass(frozen=True)
-class Agenda:
-    """What there is to do: work now, seconds until the next deferred task, others' dead servers."""
-
-    ready: bool
-    next_due: float | None
-    dead_servers: bool
-    registered: bool = True
-
-
 # Push
 
 
@@ -73,27 +62,6 @@ def push_many(rows: Sequence[QueuedTasks]) -> list[QueuedTasks]:
 
 
 # Claim
-
-
-def look(server_id: int, queues: list[str] | None) -> Agenda:
-    """Tell what there is to do, in one statement that locks nothing."""
-    tasks = _tasks().of_queues(queues)
-    found = (
-        Servers.objects.using(queue_database())
-        .filter(pk=server_id)
-        .values_list(
-            Exists(tasks.ready()),
-            Subquery(tasks.deferred().values("run_after")[:1]),
-            Exists(Servers.objects.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
-            Now(),
-        )
-        .first()
-    )
-    if found is None:
-        return Agenda(ready=False, next_due=None, dead_servers=False, registered=False)
-    ready, due_at, dead_servers, now = found
-    next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
-    return Agenda(bool(ready), next_due, bool(dead_servers))
 
 
 def promote(queues: list[str] | None, limit: int) -> int:
@@ -285,13 +253,6 @@ def _lose(lost: QuerySet[QueuedTasks]) -> None:
         failed.append((task_id, error, now, now))
     lost.update(state=State.FAILED, owner=None, crashes=F("crashes") + 1)
     _record_failures(failed)
-
-
-def orphaned(server_id: int) -> list[int]:
-    """Return the ids that own claimed tasks but are of no server, other than this one's."""
-    known = Servers.objects.using(queue_database()).filter(pk=OuterRef("owner"))
-    claimed = _tasks().running().exclude(owner=None).exclude(owner=server_id)
-    return list(claimed.exclude(Exists(known)).values_list("owner", flat=True).distinct())
 
 
 # Finished tasks

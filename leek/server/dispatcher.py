@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from leek import lifecycle
+from leek import agenda, lifecycle
+from leek.agenda import Agenda
 from leek.outcome import Claimed
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
@@ -139,30 +140,30 @@ class Dispatcher(Service):
     def _look(self) -> None:
         """Learn what there is to do, and when to look again."""
         was_idle = not self._backlog.unfinished
-        agenda = self._read_agenda()
-        if agenda.next_due is not None:
-            self._next_look = min(self._next_look, time.monotonic() + agenda.next_due)
-        if agenda.next_due == 0:
+        found = self._read_agenda()
+        if found.next_due is not None:
+            self._next_look = min(self._next_look, time.monotonic() + found.next_due)
+        if found.next_due == 0:
             lifecycle.promote(self._options.queues, PROMOTE_BATCH)
-        if not agenda.registered:
+        if not found.registered:
             self._on_lost_lease()
-        if agenda.dead_servers:
+        if found.dead_servers:
             self._on_dead_servers()
-        if (agenda.ready and not self._came_back_empty) or agenda.next_due == 0:
+        if (found.ready and not self._came_back_empty) or found.next_due == 0:
             self._alarm.work_is_ready()
-        elif was_idle and not agenda.ready:
+        elif was_idle and not found.ready:
             self._on_idle(time.monotonic() - self._busy_at)
         self._came_back_empty = False  # rows that others hold are tried again after a poll
 
-    def _read_agenda(self) -> lifecycle.Agenda:
+    def _read_agenda(self) -> Agenda:
         self._alarm.look = False  # before the look, because a task may be put off during it
         try:
-            agenda = lifecycle.look(self._lease.server_id, self._options.queues)
+            found = agenda.look(self._lease.server_id, self._options.queues)
         except Exception:
             self._alarm.look = True
             raise
         self._next_look = time.monotonic() + self._options.poll_interval
-        return agenda
+        return found
 
     def _clear_backlog(self) -> None:
         """Set aside what waits behind slow tasks: another server may be idle, or be asked first."""

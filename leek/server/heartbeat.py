@@ -1,6 +1,5 @@
 """Renews this server's lease."""
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -8,7 +7,7 @@ from leek import leases
 from leek.models import Servers
 from leek.outcome import Claimed
 from leek.server.journal import journal
-from leek.server.service import Outage, Service, distrust_after
+from leek.server.service import Outage, Service
 
 BEATS_PER_LEASE = 3
 
@@ -54,24 +53,11 @@ class Heartbeat(Service):
         super().__init__(outage)
         self._lease = lease
         self._register = register
-        self._wake = threading.Event()
-
-    def stop(self) -> None:
-        """End the loop at once."""
-        super().stop()
-        self._wake.set()
-
-    def beat_soon(self) -> None:
-        """Beat now: this server's row is gone."""
-        self._wake.set()
 
     def run_once(self) -> None:
         """Renew the lease, and wait for the next beat."""
         self.renew()
-        rested = time.monotonic()
-        self._wake.wait(self._lease.seconds / BEATS_PER_LEASE)
-        self._wake.clear()
-        distrust_after(rested)
+        self.rest(self._lease.seconds / BEATS_PER_LEASE)
 
     def renew(self) -> None:
         """Renew the lease; where it was lost, say so and get a new one."""

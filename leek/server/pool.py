@@ -55,38 +55,41 @@ class WorkerPool:
         self._lease = lease
         self._alarm = Alarm()
         self._backlog = Backlog()
+        self._pace = Pace(options.workers)
         self._notes = RunningNotes(lease.server.boot, options.workers)
         self._recorder = Recorder(outage, lease, self._alarm)
         self._heartbeat = Heartbeat(outage, lease, register)
         self._rescuer = Rescuer(
             outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
         )
-        pace = Pace(options.workers)
         self._dispatcher = Dispatcher(
             outage,
             ClaimOptions(options.workers, options.queues, options.poll_interval, options.max_tasks),
             lease,
             self._backlog,
-            pace,
+            self._pace,
             self._alarm,
-            on_dead_servers=self._rescuer.look_soon,
-            on_lost_lease=self._heartbeat.beat_soon,
+            on_dead_servers=self._rescuer.wake,
+            on_lost_lease=self._heartbeat.wake,
             on_idle=lambda seconds: on_idle(seconds) if self._recorder.is_idle else None,
             on_exhausted=on_exhausted,
         )
-        shared = Shared(
-            lease,
+        shared = self._share(Executor(options.policy, options.serializer_mode, options.park_for))
+        self._workers = [
+            Worker(outage, shared, number, on_worker_end) for number in range(options.workers)
+        ]
+
+    def _share(self, executor: Executor) -> Shared:
+        return Shared(
+            self._lease,
             self._backlog,
-            Executor(options.policy, options.serializer_mode, options.park_for),
+            executor,
             self._notes,
-            pace,
+            self._pace,
             on_outcome=self._recorder.record,
             on_ended=self._dispatcher.task_ended,
             give_back=self._dispatcher.give_back,
         )
-        self._workers = [
-            Worker(outage, shared, number, on_worker_end) for number in range(options.workers)
-        ]
 
     def start(self) -> None:
         """Start all threads, the one that brings work last."""

@@ -1,15 +1,13 @@
 """Rescues the tasks of dead servers."""
 
-import threading
-import time
 from collections.abc import Callable
 
-from leek import leases, lifecycle
+from leek import agenda, leases, lifecycle
 from leek.models import Servers
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal
 from leek.server.notes import remove_notes, was_running
-from leek.server.service import Outage, Service, distrust_after
+from leek.server.service import Outage, Service
 
 
 class Rescuer(Service):
@@ -27,25 +25,12 @@ class Rescuer(Service):
         self._lease = lease
         self._max_crashes = max_crashes
         self._on_rescue = on_rescue
-        self._wake = threading.Event()
-
-    def stop(self) -> None:
-        """End the loop at once."""
-        super().stop()
-        self._wake.set()
-
-    def look_soon(self) -> None:
-        """Look now: the lease of another server is over."""
-        self._wake.set()
 
     def run_once(self) -> None:
         """Rescue what there is to rescue, and wait for more."""
-        self._wake.clear()
         if rescue_abandoned(self._lease.server_id, self._max_crashes):
             self._on_rescue()
-        rested = time.monotonic()
-        self._wake.wait(self._lease.seconds)
-        distrust_after(rested)
+        self.rest(self._lease.seconds)
 
 
 def rescue_predecessors(server: Servers, max_crashes: int) -> int:
@@ -60,7 +45,7 @@ def rescue_abandoned(server_id: int, max_crashes: int) -> int:
     rescued = sum(
         _rescue(dead, max_crashes, even_if_renewed=False) for dead in leases.expired(server_id)
     )
-    return rescued + sum(map(lifecycle.release_all, lifecycle.orphaned(server_id)))
+    return rescued + sum(map(lifecycle.release_all, agenda.orphaned(server_id)))
 
 
 def _rescue(dead: Servers, max_crashes: int, *, even_if_renewed: bool) -> int:

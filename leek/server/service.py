@@ -52,6 +52,7 @@ class Service:
     def __init__(self, outage: Outage, on_end: Callable[[], None] | None = None) -> None:
         self.stopping = threading.Event()
         self._hurry = threading.Event()
+        self._wake = threading.Event()
         self._ended = threading.Event()
         self._outage = outage
         self._failures = 0
@@ -73,6 +74,18 @@ class Service:
         """Ask the loop to end after this turn."""
         self.stopping.set()
         self.hurry()
+        self.wake()
+
+    def wake(self) -> None:
+        """End the rest that the loop takes, or else the next one."""
+        self._wake.set()
+
+    def rest(self, seconds: float) -> None:
+        """Do nothing for so long, or until `wake` or `stop`."""
+        began = time.monotonic()
+        self._wake.wait(seconds)
+        self._wake.clear()
+        distrust_after(began)
 
     def hurry(self) -> None:
         """Make no long pauses after errors any more."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from leek import leases, lifecycle
+from leek import agenda, leases, lifecycle
 from leek.api import push_many
 from leek.models import QueuedTasks
 from leek.server import dispatcher as module
@@ -133,20 +133,20 @@ def test_a_claim_whose_answer_got_lost_is_given_back(
 def test_a_task_put_off_during_a_look_is_looked_for_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = lifecycle.look
+    look = agenda.look
 
-    def look_while_a_task_is_put_off(*arguments: Any) -> lifecycle.Agenda:
-        agenda = look(*arguments)
+    def look_while_a_task_is_put_off(*arguments: Any) -> agenda.Agenda:
+        found = look(*arguments)
         scene.alarm.agenda_changed()
-        return agenda
+        return found
 
-    monkeypatch.setattr(lifecycle, "look", look_while_a_task_is_put_off)
+    monkeypatch.setattr(agenda, "look", look_while_a_task_is_put_off)
     scene.dispatcher.run_once()
     assert scene.alarm.look  # the next turn begins at once, whatever the poll interval
 
 
 def test_a_look_that_failed_is_made_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "look", failing_once(lifecycle.look))
+    monkeypatch.setattr(agenda, "look", failing_once(agenda.look))
     with pytest.raises(OperationalError):
         scene.dispatcher.run_once()
     scene.dispatcher.run_once()

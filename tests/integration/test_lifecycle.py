@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leek import leases, lifecycle
+from leek import agenda, leases, lifecycle
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
 from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
@@ -166,7 +166,7 @@ class TestSettle:
         (task,) = lifecycle.claim(server.pk, 1, 1, None)
         lifecycle.settle([retry(task, 0, spends_try=False)])
         assert QueuedTasks.objects.get().tries == 0
-        assert lifecycle.look(server.pk, None).next_due == 0
+        assert agenda.look(server.pk, None).next_due == 0
         assert lifecycle.promote(None, 9) == 1
         assert states() == [State.READY]
 
@@ -177,29 +177,29 @@ class TestLook:
     def test_finds_nothing_in_an_empty_queue(self) -> None:
         server = a_server()
         with CaptureQueriesContext(connection) as queries:
-            agenda = lifecycle.look(server.pk, None)
+            found = agenda.look(server.pk, None)
         assert len(queries) == 1
-        assert agenda == lifecycle.Agenda(ready=False, next_due=None, dead_servers=False)
+        assert found == agenda.Agenda(ready=False, next_due=None, dead_servers=False)
 
     def test_finds_ready_and_deferred_tasks_of_its_queues(self) -> None:
         server = a_server()
         using(queue="mail").push(noop)
         using(queue="slow", run_after=timedelta(minutes=10)).push(noop)
-        assert lifecycle.look(server.pk, ["mail"]).ready
-        assert lifecycle.look(server.pk, ["mail"]).next_due is None
-        agenda = lifecycle.look(server.pk, ["slow"])
-        assert not agenda.ready
-        assert agenda.next_due == pytest.approx(600, abs=30)
+        assert agenda.look(server.pk, ["mail"]).ready
+        assert agenda.look(server.pk, ["mail"]).next_due is None
+        found = agenda.look(server.pk, ["slow"])
+        assert not found.ready
+        assert found.next_due == pytest.approx(600, abs=30)
 
     def test_finds_servers_whose_lease_is_over(self) -> None:
         server = a_server()
         a_server(2, seconds=-1)
-        assert lifecycle.look(server.pk, None).dead_servers
+        assert agenda.look(server.pk, None).dead_servers
 
     def test_finds_that_its_own_lease_was_ended(self) -> None:
         server = a_server()
         leases.resign(server.pk)
-        assert not lifecycle.look(server.pk, None).registered
+        assert not agenda.look(server.pk, None).registered
 
 
 class TestRescue:
@@ -244,7 +244,7 @@ class TestRescue:
         for server in (me, dead, gone):
             lifecycle.claim(server.pk, 1, 1, None)
         leases.resign(gone.pk)
-        assert lifecycle.orphaned(me.pk) == [gone.pk]
+        assert agenda.orphaned(me.pk) == [gone.pk]
         assert leases.expired(me.pk) == [dead]
 
     def test_spares_a_server_that_renewed_its_lease(self) -> None:

@@ -1,0 +1,50 @@
+"""What there is to do for a server. Read-only: it locks nothing, and moves nothing."""
+
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef, Subquery
+
+from leek.database import Now
+from leek.models import QueuedTasks, QueuedTasksQuerySet, Servers, queue_database
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """What there is to do: work now, seconds until the next deferred task, others' dead servers."""
+
+    ready: bool
+    next_due: float | None
+    dead_servers: bool
+    registered: bool = True
+
+
+def look(server_id: int, queues: list[str] | None) -> Agenda:
+    """Tell what there is to do, in one statement."""
+    tasks = _tasks().of_queues(queues)
+    found = (
+        Servers.objects.using(queue_database())
+        .filter(pk=server_id)
+        .values_list(
+            Exists(tasks.ready()),
+            Subquery(tasks.deferred().values("run_after")[:1]),
+            Exists(Servers.objects.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
+            Now(),
+        )
+        .first()
+    )
+    if found is None:
+        return Agenda(ready=False, next_due=None, dead_servers=False, registered=False)
+    ready, due_at, dead_servers, now = found
+    next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
+    return Agenda(bool(ready), next_due, bool(dead_servers))
+
+
+def orphaned(server_id: int) -> list[int]:
+    """Return the ids that own claimed tasks but are of no server, other than this one's."""
+    known = Servers.objects.using(queue_database()).filter(pk=OuterRef("owner"))
+    claimed = _tasks().running().exclude(owner=None).exclude(owner=server_id)
+    return list(claimed.exclude(Exists(known)).values_list("owner", flat=True).distinct())
+
+
+def _tasks() -> QueuedTasksQuerySet:
+    return QueuedTasks.objects.using(queue_database())

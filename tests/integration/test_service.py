@@ -1,0 +1,178 @@
+"""The loop that every part of the server runs in, and the Worker's turn of it."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import InterfaceError, OperationalError
+
+from leek.models import Servers
+from leek.outcome import Claimed, Outcome, Success
+from leek.retry import RetryPolicy
+from leek.serializer import dump_task
+from leek.server.backlog import Backlog
+from leek.server.executor import Executor
+from leek.server.heartbeat import Lease
+from leek.server.notes import RunningNotes
+from leek.server.pace import Pace
+from leek.server.service import Outage, Service
+from leek.server.worker import Shared, Worker
+
+FOREVER = 3600.0
+
+
+class Loop(Service):
+    """Does what it is given, a turn each, and then rests until it is stopped."""
+
+    name = "loop"
+
+    def __init__(self, *turns: Callable[[], Any], **options: Any) -> None:
+        super().__init__(Outage(), **options)
+        self.turns = list(turns)
+        self.finished = 0
+
+    def run_once(self) -> None:
+        """Do the next turn."""
+        if self.turns:
+            self.turns.pop(0)()
+        else:
+            self.rest(FOREVER)
+
+    def finish(self) -> None:
+        """Count the ends."""
+        self.finished += 1
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    """Return a turn that fails."""
+
+    def turn() -> None:
+        raise error
+
+    return turn
+
+
+def test_stopping_is_safe_twice_and_before_the_start() -> None:
+    loop = Loop()
+    loop.stop()
+    loop.stop()
+    assert loop.join(0)
+    loop.start()
+    assert loop.join(60)
+    loop.stop()
+    assert loop.has_ended
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    "error", [OperationalError("gone"), InterfaceError("closed"), ValueError("a mistake")]
+)
+def test_no_error_ends_the_loop(error: Exception) -> None:
+    reached, ended = threading.Event(), threading.Event()
+    loop = Loop(raising(error), reached.set, on_end=ended.set)
+    loop.start()
+    assert reached.wait(60)
+    loop.stop()
+    assert loop.join(60)
+    assert ended.is_set()
+    assert loop.finished == 1
+
+
+@pytest.mark.logs_errors
+def test_an_outage_is_reported_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    reached = threading.Event()
+    away = raising(OperationalError("gone away"))
+    loop = Loop(away, away, away, reached.set)
+    loop.hurry()
+    loop.start()
+    assert reached.wait(60)
+    loop.stop()
+    assert loop.join(60)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The database fails: gone away. Work goes on when it is back.",
+        "The database is back.",
+    ]
+
+
+@pytest.mark.logs_errors
+def test_an_outage_is_over_when_no_service_is_affected(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    outage.over("recorder")
+    for service in ("recorder", "dispatcher"):
+        outage.hit(service, OperationalError("gone"))
+    outage.over("recorder")
+    assert "The database is back." not in caplog.text
+    outage.over("dispatcher")
+    assert caplog.text.count("The database is back.") == 1
+
+
+def test_a_rest_ends_when_it_is_woken() -> None:
+    rested, again = threading.Event(), threading.Event()
+    loop = Loop()
+
+    def rest() -> None:
+        loop.rest(FOREVER)
+        rested.set()
+
+    loop.turns = [rest, again.set]
+    loop.start()
+    loop.wake()
+    assert rested.wait(60)
+    assert again.wait(60)
+    loop.stop()
+    assert loop.join(60)
+
+
+class Bench:
+    """A Worker, and what it is given and gives."""
+
+    def __init__(self, seconds_left: float) -> None:
+        server = Servers(pk=7, boot=uuid4())
+        self.backlog = Backlog()
+        self.outcomes: list[Outcome] = []
+        self.given_back: list[Claimed] = []
+        self.lease = Lease(server, seconds_left, asked_at=1e12 if seconds_left else -1e12)
+        shared = Shared(
+            self.lease,
+            self.backlog,
+            Executor(RetryPolicy(1, 0, 0), "auto", 0),
+            RunningNotes(server.boot, 1),
+            Pace(1),
+            on_outcome=self.outcomes.append,
+            on_ended=lambda: None,
+            give_back=self.given_back.append,
+        )
+        self.worker = Worker(Outage(), shared, 0, lambda: None)
+        shared.notes.remove()
+
+    def work_on(self, *, owner: int) -> Claimed:
+        """Have the Worker take a task that this server claimed under some lease."""
+        payload = dump_task("builtins.len", ([],), {}, "auto")
+        claimed = Claimed(1, "builtins.len", payload, 0, 0, 0, None, owner, 1)
+        self.backlog.put([claimed])
+        self.worker.run_once()
+        return claimed
+
+
+def test_a_worker_runs_what_its_servers_lease_covers() -> None:
+    bench = Bench(seconds_left=30)
+    claimed = bench.work_on(owner=7)
+    (outcome,) = bench.outcomes
+    assert isinstance(outcome, Success)
+    assert outcome.claimed == claimed
+    assert bench.backlog.unfinished == 0
+
+
+@pytest.mark.parametrize(("seconds_left", "owner"), [(0, 7), (30, 6)])
+def test_a_worker_gives_back_what_another_server_may_have_taken(
+    seconds_left: float, owner: int
+) -> None:
+    bench = Bench(seconds_left)
+    claimed = bench.work_on(owner=owner)
+    assert bench.outcomes == []
+    assert bench.given_back == [claimed]
+    assert bench.backlog.unfinished == 0

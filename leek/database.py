@@ -18,7 +18,9 @@ from django.db import (
     reset_queries,
     transaction,
 )
-from django.db.models import functions
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.ddl_references import Statement
+from django.db.models import Q, functions
 from django.db.models.sql.compiler import SQLCompiler
 
 _SETS_WAL = re.compile(r"journal_mode\s*[=(]\s*['\"]?wal\b", re.IGNORECASE)
@@ -54,6 +56,48 @@ def after(seconds: float) -> models.Expression:
     return models.ExpressionWrapper(
         Now() + timedelta(seconds=seconds), output_field=models.DateTimeField()
     )
+
+
+class StateIndex(models.Index):
+    """An index for the rows of one state, led by the column `state`.
+
+    Where the database has partial indexes it holds these rows only and leaves that column out, so
+    that finished rows cost nothing.
+    """
+
+    def __init__(self, *, state: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.state = int(state)  # a migration keeps the number only
+
+    def create_sql(
+        self,
+        model: type[models.Model],
+        schema_editor: BaseDatabaseSchemaEditor,
+        using: str = "",
+        **kwargs: Any,
+    ) -> Statement:
+        """Return the statement that creates the index on this database."""
+        if not schema_editor.connection.features.supports_partial_indexes:
+            return super().create_sql(model, schema_editor, using, **kwargs)
+        partial = models.Index(
+            fields=self.fields[1:], name=self.name, condition=Q(state=self.state)
+        )
+        return partial.create_sql(model, schema_editor, using, **kwargs)
+
+    def deconstruct(self) -> Any:
+        """Return what a migration needs to build the index again."""
+        path, args, kwargs = super().deconstruct()
+        return path, args, {**kwargs, "state": self.state}
+
+
+def insert_rows(table: models.QuerySet[Any], rows: Sequence[Any], batch: int) -> list[Any]:
+    """Insert new rows in their order, all or none; return them with their ids."""
+    if connections[table.db].features.can_return_rows_from_bulk_insert:
+        return table.bulk_create(rows, batch_size=batch)
+    with transaction.atomic(using=table.db):
+        for row in rows:
+            row.save(force_insert=True, using=table.db)
+    return list(rows)
 
 
 def claim_rows(

@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from leek.database import Now, after, claim_rows
+from leek.database import Now, after, claim_rows, insert_rows
 from leek.exceptions import WorkerLost
 from leek.models import (
     FailedTasks,
@@ -54,11 +54,7 @@ def push(row: QueuedTasks) -> QueuedTasks:
 
 def push_many(rows: Sequence[QueuedTasks]) -> list[QueuedTasks]:
     """Store new tasks in their order, all or none."""
-    alias = queue_database()
-    if connections[alias].features.can_return_rows_from_bulk_insert:
-        return QueuedTasks.objects.using(alias).bulk_create(rows, batch_size=PUSH_BATCH)
-    with transaction.atomic(using=alias):
-        return [push(row) for row in rows]
+    return insert_rows(_tasks(), rows, PUSH_BATCH)
 
 
 # Claim

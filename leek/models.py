@@ -4,14 +4,11 @@ import time
 from typing import Any
 
 from django.db import models, router
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.backends.ddl_references import Statement
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from leek import serializer
 from leek.conf import config
-from leek.database import Now
+from leek.database import Now, StateIndex
 from leek.exceptions import TaskFailed, TaskNotFinished
 
 FIRST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between two looks of QueuedTasks.wait()
@@ -39,38 +36,6 @@ class Status(models.TextChoices):
     RUNNING = "RUNNING", _("Running")
     SUCCESSFUL = "SUCCESSFUL", _("Successful")
     FAILED = "FAILED", _("Failed")
-
-
-class StateIndex(models.Index):
-    """An index for the rows of one state, led by the column `state`.
-
-    Where the database has partial indexes it holds these rows only and leaves that column out, so
-    that finished rows cost nothing.
-    """
-
-    def __init__(self, *, state: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.state = int(state)
-
-    def create_sql(
-        self,
-        model: type[models.Model],
-        schema_editor: BaseDatabaseSchemaEditor,
-        using: str = "",
-        **kwargs: Any,
-    ) -> Statement:
-        """Return the statement that creates the index on this database."""
-        if not schema_editor.connection.features.supports_partial_indexes:
-            return super().create_sql(model, schema_editor, using, **kwargs)
-        partial = models.Index(
-            fields=self.fields[1:], name=self.name, condition=Q(state=self.state)
-        )
-        return partial.create_sql(model, schema_editor, using, **kwargs)
-
-    def deconstruct(self) -> Any:
-        """Return what a migration needs to build the index again."""
-        path, args, kwargs = super().deconstruct()
-        return path, args, {**kwargs, "state": self.state}
 
 
 class Servers(models.Model):

@@ -1,6 +1,6 @@
 
 import django.db.models.deletion
-import leek.models
+import leek.database
 from django.db import migrations, models
 
 
@@ -90,14 +90,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='queuedtasks',
-            index=leek.models.StateIndex(fields=['state', '-priority', 'id'], name='leek_ready', state=0),
+            index=leek.database.StateIndex(fields=['state', '-priority', 'id'], name='leek_ready', state=0),
         ),
         migrations.AddIndex(
             model_name='queuedtasks',
-            index=leek.models.StateIndex(fields=['state', 'run_after'], name='leek_deferred', state=1),
+            index=leek.database.StateIndex(fields=['state', 'run_after'], name='leek_deferred', state=1),
         ),
         migrations.AddIndex(
             model_name='queuedtasks',
-            index=leek.models.StateIndex(fields=['state', 'owner'], name='leek_running', state=2),
+            index=leek.database.StateIndex(fields=['state', 'owner'], name='leek_running', state=2),
         ),
     ]

@@ -1,7 +1,7 @@
 """The tables, their indexes, and the sets of rows that have a name."""
 
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models, router
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +10,8 @@ from leek import serializer
 from leek.conf import config
 from leek.database import Now, StateIndex
 from leek.exceptions import TaskFailed, TaskNotFinished
+
+Row = TypeVar("Row", bound=models.Model, covariant=True)
 
 FIRST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between two looks of QueuedTasks.wait()
 
@@ -38,7 +40,35 @@ class Status(models.TextChoices):
     FAILED = "FAILED", _("Failed")
 
 
-class Servers(models.Model):
+class QueueQuerySet(models.QuerySet[Row]):
+    """Rows of leek: all of them are in the queue's database."""
+
+    _db: str | None
+    _hints: dict[str, Any]
+
+    @property
+    def db(self) -> str:
+        """The alias that was given to `using`, else where the rows are.
+
+        A router is not asked where to read: a replica may not have yet what was pushed. A row of
+        leek is loaded again, with what belongs to it, from where it came.
+        """
+        origin = self._hints.get("instance")
+        loaded_from = origin._state.db if isinstance(origin, QueueModel) else None
+        return self._db or loaded_from or queue_database()
+
+
+class QueueModel(models.Model):
+    """What the tables of leek have in common: where their rows are."""
+
+    objects = QueueQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "objects"  # for refresh_from_db and what refers to a row, too
+
+
+class Servers(QueueModel):
     """A running `leek_server` and its lease, which lives until `expires_at`.
 
     `host` tells machines (and containers) apart, `boot` one start from the next.
@@ -63,7 +93,7 @@ class Servers(models.Model):
         return f"{self.hostname} {self.address}:{self.port} (process {self.pid})"
 
 
-class QueuedTasksQuerySet(models.QuerySet["QueuedTasks"]):
+class QueuedTasksQuerySet(QueueQuerySet["QueuedTasks"]):
     """The sets of tasks that have a name."""
 
     def of_queues(self, queues: list[str] | None) -> "QueuedTasksQuerySet":
@@ -87,7 +117,7 @@ class QueuedTasksQuerySet(models.QuerySet["QueuedTasks"]):
         return self.filter(state=State.RUNNING)
 
 
-class QueuedTasks(models.Model):
+class QueuedTasks(QueueModel):
     """Every pushed task, until it is purged."""
 
     name = models.CharField(_("name"), max_length=255)
@@ -112,7 +142,7 @@ class QueuedTasks(models.Model):
     unique_key = models.CharField(_("unique key"), max_length=255, null=True, unique=True)  # noqa: DJ001
     pushed_at = models.DateTimeField(_("pushed at"))
 
-    objects = QueuedTasksQuerySet.as_manager()
+    objects = QueuedTasksQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         verbose_name = _("task")
@@ -174,7 +204,7 @@ class QueuedTasks(models.Model):
         return self.result
 
 
-class SuccessTasks(models.Model):
+class SuccessTasks(QueueModel):
     """The outcome of a task that succeeded."""
 
     task = models.OneToOneField(
@@ -198,7 +228,7 @@ class SuccessTasks(models.Model):
         return str(self.pk)
 
 
-class FailedTasks(models.Model):
+class FailedTasks(QueueModel):
     """The outcome of a task that failed for good: its last error."""
 
     task = models.OneToOneField(

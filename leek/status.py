@@ -8,7 +8,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 
 from leek.database import Now
-from leek.models import QueuedTasks, QueuedTasksQuerySet, Servers, State, queue_database
+from leek.models import QueuedTasks, Servers, State
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Figures:
 
 def waiting() -> int:
     """Return the number of due tasks that no server has claimed."""
-    return _tasks().ready().count() + _tasks().due().count()
+    return QueuedTasks.objects.ready().count() + QueuedTasks.objects.due().count()
 
 
 def figures() -> Figures:
     """Count the tasks by state, and list the servers."""
     counts: dict[int, int] = dict(
-        _tasks().order_by().values_list("state").annotate(number=Count("pk"))
+        QueuedTasks.objects.order_by().values_list("state").annotate(number=Count("pk"))
     )
-    due = _tasks().due().count()
+    due = QueuedTasks.objects.due().count()
     return Figures(
         oldest_waiting=_oldest_waiting(),
         waiting=counts.get(State.READY, 0) + due,
@@ -67,7 +67,7 @@ def figures() -> Figures:
 def _oldest_waiting() -> float | None:
     times = [
         rows.order_by().aggregate(oldest=Min("run_after"))["oldest"]
-        for rows in (_tasks().ready(), _tasks().due())
+        for rows in (QueuedTasks.objects.ready(), QueuedTasks.objects.due())
     ]
     if not any(times):
         return None
@@ -77,9 +77,9 @@ def _oldest_waiting() -> float | None:
 
 def _server_figures() -> list[ServerFigures]:
     running: dict[Any, int] = dict(
-        _tasks().running().order_by().values_list("owner").annotate(number=Count("pk"))
+        QueuedTasks.objects.running().order_by().values_list("owner").annotate(number=Count("pk"))
     )
-    alive = Servers.objects.using(queue_database()).filter(expires_at__gte=Now())
+    alive = Servers.objects.filter(expires_at__gte=Now())
     return [
         ServerFigures(
             host=server.hostname,
@@ -93,7 +93,3 @@ def _server_figures() -> list[ServerFigures]:
         )
         for server in alive.order_by("pk")
     ]
-
-
-def _tasks() -> QueuedTasksQuerySet:
-    return QueuedTasks.objects.using(queue_database())

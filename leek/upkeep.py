@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from leek import lifecycle
-from leek.models import FailedTasks, SuccessTasks, queue_database
+from leek.models import FailedTasks, SuccessTasks
 
 BATCH = 1000
 
@@ -21,13 +21,13 @@ Outcomes = QuerySet[SuccessTasks] | QuerySet[FailedTasks]
 
 def successes(older_than: timedelta | None = None) -> QuerySet[SuccessTasks]:
     """Return the outcomes of tasks that succeeded, and did so so long ago."""
-    rows = SuccessTasks.objects.using(queue_database())
+    rows = SuccessTasks.objects.all()
     return rows.filter(finished_at__lte=_before(older_than)) if older_than else rows
 
 
 def failures(older_than: timedelta | None = None) -> QuerySet[FailedTasks]:
     """Return the outcomes of tasks that failed, and did so so long ago."""
-    rows = FailedTasks.objects.using(queue_database())
+    rows = FailedTasks.objects.all()
     return rows.filter(finished_at__lte=_before(older_than)) if older_than else rows
 
 

@@ -1,14 +1,142 @@
-"""What databases can do."""
+"""Which database the rows are in, and what databases can do."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
+from django.test import Client
+from django.test.utils import setup_test_environment
+from django.urls import reverse
 from django.utils import timezone
 
-from leek import lifecycle
+from leek import leases, lifecycle, status
 from leek.api import push_many, push_task_to_queue
-from leek.models import QueuedTasks
+from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from tests.integration.test_commands import finish, run
+from tests.other_site import run_at
 from tests.site.tasks import echo, noop
-from tests.support import ROOT
+from tests.support import ROOT, manage
+
+SETTINGS = "tests.two_databases"
+MODELS = (QueuedTasks, SuccessTasks, FailedTasks, Servers)
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of two databases that have all tables."""
+    home = tmp_path_factory.mktemp("migrated")
+    for alias in ("default", "queue"):
+        answer = manage(
+            "migrate",
+            f"--database={alias}",
+            DJANGO_SETTINGS_MODULE=SETTINGS,
+            TESTS_HOME=str(home),
+        )
+        assert answer.returncode == 0, answer.stderr
+    return home
+
+
+def elsewhere() -> QueuedTasks:
+    """Return a failed task of the other database, as loaded from there."""
+    now = timezone.now()
+    row = QueuedTasks.objects.using("default").create(
+        name="elsewhere", state=State.FAILED, run_after=now, pushed_at=now
+    )
+    FailedTasks.objects.using("default").create(
+        task_id=row.pk, exception_type="Elsewhere", started_at=now, finished_at=now
+    )
+    return QueuedTasks.objects.using("default").get(pk=row.pk)
+
+
+def a_pushed_task_is_found() -> None:
+    row = push_task_to_queue(noop)
+    assert QueuedTasks.objects.get(pk=row.pk) == row
+    assert QueuedTasks.objects.raw("SELECT * FROM leek_queuedtasks")[0] == row
+    assert QueuedTasks.objects.using("queue").exists()
+    assert not QueuedTasks.objects.using("default").exists()
+    row.refresh_from_db()
+    assert row.state == State.READY
+
+
+def an_outcome_is_found() -> None:
+    good, bad = push_many([(noop, (), {})] * 2)
+    finish([good])
+    finish([bad], error="ValueError")
+    assert good.wait(timeout=10) is None
+    assert good.success.result is None
+    bad.refresh_from_db()
+    assert bad.exception is not None
+    assert bad.failure.exception_type == bad.exception.type == "ValueError"
+    assert FailedTasks.objects.get().task == bad
+    figures = status.figures()
+    assert (figures.successful, figures.failed, status.waiting()) == (1, 1, 0)
+    assert run("leek_retry_failed") == "Pushed back 1 tasks.\n"
+    assert run("leek_purge") == "Deleted 1 tasks.\n"
+
+
+def a_row_is_read_where_it_came_from() -> None:
+    row = elsewhere()
+    row.refresh_from_db()
+    assert row._state.db == "default"
+    assert row.failure.exception_type == "Elsewhere"
+    assert FailedTasks.objects.using("default").get().task.name == "elsewhere"
+    assert not FailedTasks.objects.exists()
+
+
+def related_rows_are_found() -> None:
+    server = leases.register(address="x", port=1, workers=1, queues=None, seconds=30)
+    push_task_to_queue(noop)
+    lifecycle.claim(server.pk, 1, 1, None)
+    (row,) = server.queuedtasks_set.all()
+    assert row.owner == server
+    assert QueuedTasks.objects.prefetch_related("owner").get().owner == server
+    assert FailedTasks._meta.get_field("task").formfield().queryset.get() == row  # type: ignore[union-attr]
+
+
+def tasks_are_deleted_with_their_outcome() -> None:
+    elsewhere()
+    finish([push_task_to_queue(noop)], error="ValueError")
+    assert QueuedTasks.objects.all().delete()[0] == 2
+    assert [model.objects.count() for model in MODELS] == [0, 0, 0, 0]
+    assert FailedTasks.objects.using("default").count() == 1
+
+
+def the_admin_shows_what_there_is() -> None:
+    finish([push_task_to_queue(noop)], error="ValueError")
+    finish([push_task_to_queue(noop)])
+    leases.register(address="x", port=1, workers=1, queues=None, seconds=30)
+    setup_test_environment()
+    client = Client()
+    client.force_login(User.objects.create_superuser("ann"))
+    for model in MODELS:
+        path = f"admin:{model._meta.label_lower.replace('.', '_')}"
+        rows = client.get(reverse(f"{path}_changelist")).context["cl"].result_list
+        assert list(rows) == list(model.objects.using("queue").order_by("-pk"))
+        for row in rows:
+            assert client.get(reverse(f"{path}_change", args=[row.pk])).status_code == 200
+
+
+@pytest.mark.parametrize("extra", [{}, {"TESTS_ROUTER": "1"}], ids=["DATABASE", "router"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        a_pushed_task_is_found,
+        an_outcome_is_found,
+        a_row_is_read_where_it_came_from,
+        related_rows_are_found,
+        tasks_are_deleted_with_their_outcome,
+        the_admin_shows_what_there_is,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_a_queue_outside_the_default_database(
+    function: Callable[[], None], extra: dict[str, str], migrated: Path, tmp_path: Path, port: int
+) -> None:
+    home = shutil.copytree(migrated, tmp_path / "home")
+    run_at(SETTINGS, function, TESTS_HOME=str(home), **extra)
 
 
 @pytest.mark.django_db(transaction=True)

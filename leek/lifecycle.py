@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models.deletion import ProtectedError, RestrictedError
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -28,6 +29,7 @@ from leek.models import (
     Servers,
     State,
     SuccessTasks,
+    has_referrers,
     queue_database,
 )
 from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
@@ -275,14 +277,28 @@ def retry_failed(ids: Sequence[int]) -> int:
 
 
 def purge(ids: Sequence[int]) -> int:
-    """Delete finished tasks with their outcome; return how many."""
+    """Delete finished tasks with their outcome; return how many.
+
+    Models of the site that refer to them have their `on_delete` obeyed: what they protect stays.
+    """
+    try:
+        with transaction.atomic(using=queue_database()):
+            return _delete_finished(ids)
+    except (ProtectedError, RestrictedError):
+        half = len(ids) // 2
+        return purge(ids[:half]) + purge(ids[half:]) if half else 0
+
+
+def _delete_finished(ids: Sequence[int]) -> int:
     alias = queue_database()
     finished = _tasks().filter(pk__in=ids, state__in=(State.SUCCESSFUL, State.FAILED))
-    with transaction.atomic(using=alias):
-        deleted = finished._raw_delete(alias)
-        gone = ~Exists(_tasks().filter(pk=OuterRef("pk")))
-        for outcomes in (SuccessTasks, FailedTasks):
-            outcomes._default_manager.using(alias).filter(gone, pk__in=ids)._raw_delete(alias)
+    if has_referrers(alias):
+        finished.update(state=F("state"))  # locks them, and begins the transaction with a write
+        return finished.only("pk").delete()[1].get(QueuedTasks._meta.label, 0)
+    deleted = finished._raw_delete(alias)
+    gone = ~Exists(_tasks().filter(pk=OuterRef("pk")))
+    for outcomes in (SuccessTasks, FailedTasks):
+        outcomes._default_manager.using(alias).filter(gone, pk__in=ids)._raw_delete(alias)
     return deleted
 
 

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import (
     Error,
     InterfaceError,
@@ -34,21 +33,32 @@ _REFUSALS_OF_POSTGRESQL = "54"
 
 
 class Now(functions.Now):
-    """The database's clock, in the time zone in which Django stores times.
+    """The database's clock, in the time zone in which Django stores times there.
 
-    Django's own Now gives the session's time on MySQL and UTC on SQLite, whatever USE_TZ says.
+    Django's own Now gives UTC on SQLite and, on MySQL, the time in the zone of the session, which
+    Django does not set. Here both count from UTC; PostgreSQL needs no help, its times have a zone.
     """
 
     def as_mysql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
-        """Return UTC where Django stores UTC."""
-        template = "UTC_TIMESTAMP(6)" if settings.USE_TZ else "CURRENT_TIMESTAMP(6)"
+        """Return UTC and the zone's distance, since a server need not know zones by name."""
+        template = f"(UTC_TIMESTAMP(6) + INTERVAL {_from_utc(connection)} SECOND)"
         return self.as_sql(compiler, connection, template=template, **context)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
-        """Return local time where Django stores local time."""
-        zone = "" if settings.USE_TZ else ", 'localtime'"
-        template = f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW'{zone})"
+        """Return UTC and the zone's distance, to the millisecond."""
+        modifier = f"{_from_utc(connection):+} seconds"
+        template = f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW', '{modifier}')"
         return self.as_sql(compiler, connection, template=template, **context)
+
+
+def _from_utc(connection: Any) -> int:
+    """Return how many seconds the zone of the stored times is ahead of UTC at the moment.
+
+    That is the connection's zone with USE_TZ (UTC, if its TIME_ZONE does not say otherwise), and
+    without it this process's local time, which Django sets by TIME_ZONE.
+    """
+    offset = datetime.now(UTC).astimezone(connection.timezone).utcoffset()
+    return round(offset.total_seconds()) if offset else 0
 
 
 def after(seconds: float) -> models.Expression:

@@ -1,9 +1,11 @@
 """manage.py leek_retry_failed"""
 
 import argparse
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -14,17 +16,20 @@ from leek.management.progress import Progress
 
 def moment(text: str) -> datetime:
     """Parse a date or a date with time, in the site's time zone if it names none."""
-    try:
+    with suppress(ValueError, OverflowError):
         found = parse_datetime(text)
         if found is None and (day := parse_date(text)):
-            found = datetime(day.year, day.month, day.day)  # noqa: DTZ001 (made aware below)
-    except ValueError:
-        found = None
-    if found is None:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not a time such as 2026-11-24 or 2026-11-24T10:30"
-        )
-    return timezone.make_aware(found) if timezone.is_naive(found) else found
+            found = datetime(day.year, day.month, day.day)  # noqa: DTZ001 (as_stored adds it)
+        if found is not None:
+            return as_stored(found)
+    raise argparse.ArgumentTypeError(f"{text} is not a time such as 2026-11-24 or 2026-11-24T10:30")
+
+
+def as_stored(time: datetime) -> datetime:
+    """Return the time as the site stores times: in UTC with USE_TZ, else without a zone."""
+    if settings.USE_TZ:
+        return (timezone.make_aware(time) if timezone.is_naive(time) else time).astimezone(UTC)
+    return time if timezone.is_naive(time) else timezone.make_naive(time)
 
 
 class Command(BaseCommand):

@@ -1,0 +1,111 @@
+"""The database's clock and Django's tell the same time, whatever zone a site stores times in."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management.base import CommandError
+from django.db import connection
+from django.test import override_settings
+from django.test.signals import update_connections_time_zone
+from django.utils import timezone
+
+from leek import leases, lifecycle, status
+from leek.api import push_task_to_queue, using
+from leek.database import Now
+from leek.models import QueuedTasks, Servers
+from tests.integration.test_commands import finish, run
+from tests.site.tasks import noop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ZONES = ["UTC", "Asia/Tokyo", "America/St_Johns", "Pacific/Kiritimati"]  # +0, +9, -3:30, +14
+
+
+@pytest.fixture(autouse=True)
+def a_session_in_another_zone() -> Iterator[None]:
+    """Have a MySQL server whose own zone is not Django's; the others' is set by Django."""
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET time_zone = '+05:00'")
+    yield
+    connection.close()
+
+
+@pytest.fixture(params=ZONES)
+def zone(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the zone of a site that stores local times."""
+    with override_settings(USE_TZ=False, TIME_ZONE=request.param):
+        yield request.param
+
+
+@pytest.fixture
+def zone_of_others() -> Iterator[None]:
+    """Have times stored with USE_TZ, but in the zone that another program wants."""
+    store_in("Asia/Tokyo")
+    yield
+    store_in(None)
+
+
+def store_in(zone: str | None) -> None:
+    """Set the TIME_ZONE of the database, and let Django see it."""
+    connection.settings_dict["TIME_ZONE"] = zone
+    update_connections_time_zone(setting="USE_TZ")
+
+
+def assert_the_clocks_agree() -> None:
+    """Compare the database's clock with Django's."""
+    server = leases.register(address="x", port=1, workers=1, queues=None, seconds=30)
+    server.refresh_from_db()
+    read = Servers.objects.values_list(Now(), flat=True).get()
+    for time in (server.started_at, server.expires_at - timedelta(seconds=30), read):
+        assert abs(timezone.now() - time) < timedelta(seconds=10)
+    using(run_after=timedelta(seconds=100)).push(noop)
+    assert lifecycle.look(server.pk, None).next_due == pytest.approx(100, abs=10)
+    (found,) = status.figures().servers
+    assert found.port == 1
+
+
+class TestClocks:
+    """What is due is due for the database as for Django."""
+
+    def test_agree_with_use_tz(self, port: int) -> None:
+        assert_the_clocks_agree()
+
+    def test_agree_without_use_tz(self, zone: str, port: int) -> None:
+        assert_the_clocks_agree()
+
+    def test_agree_where_the_database_has_a_time_zone(
+        self, zone_of_others: None, port: int
+    ) -> None:
+        assert_the_clocks_agree()
+
+    def test_let_a_deferred_task_become_due(self, zone: str, port: int) -> None:
+        row = using(run_after=timedelta(hours=1)).push(noop)
+        assert not QueuedTasks.objects.due().exists()
+        QueuedTasks.objects.update(run_after=timezone.now() - timedelta(seconds=2))
+        assert QueuedTasks.objects.due().get() == row
+        assert status.waiting() == lifecycle.promote(None, 9) == 1
+
+
+class TestSince:
+    """leek_retry_failed --since, with and without USE_TZ."""
+
+    @pytest.mark.parametrize(("hours", "pushed"), [(1, 0), (3, 1)])
+    def test_means_the_sites_time(self, zone: str, hours: int, pushed: int, port: int) -> None:
+        finish([push_task_to_queue(noop)], error="ValueError", ago=timedelta(hours=2))
+        since = timezone.now() - timedelta(hours=hours)
+        with_zone = since.astimezone(ZoneInfo("Asia/Kathmandu")).isoformat()
+        would = f"Would push back {pushed} tasks.\n"
+        for text in (f"{since:%Y-%m-%dT%H:%M}", with_zone):
+            assert run("leek_retry_failed", "--dry-run", f"--since={text}") == would
+
+    def test_takes_a_date(self, zone: str, port: int) -> None:
+        finish([push_task_to_queue(noop)], error="ValueError")
+        assert run("leek_retry_failed", "--since", "2026-01-01") == "Pushed back 1 tasks.\n"
+
+    @override_settings(TIME_ZONE="Asia/Tokyo")
+    def test_refuses_a_time_that_no_database_knows(self) -> None:
+        with pytest.raises(CommandError, match="--since: 0001-01-01 is not a time"):
+            run("leek_retry_failed", "--since=0001-01-01")

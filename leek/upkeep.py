@@ -7,6 +7,8 @@ batches walk along the primary key of the outcomes, which every database has an 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -17,27 +19,22 @@ from leek.models import FailedTasks, SuccessTasks
 BATCH = 1000
 
 Outcomes = QuerySet[SuccessTasks] | QuerySet[FailedTasks]
+Kind = TypeVar("Kind", SuccessTasks, FailedTasks)
 
 
-def successes(older_than: timedelta | None = None) -> QuerySet[SuccessTasks]:
-    """Return the outcomes of tasks that succeeded, and did so so long ago."""
-    rows = SuccessTasks.objects.all()
-    return rows.filter(finished_at__lte=_before(older_than)) if older_than else rows
+def finished(kind: type[Kind], older_than: timedelta | None = None) -> QuerySet[Kind]:
+    """Return the outcomes of one kind, of tasks that ended so long ago."""
+    rows = kind.objects.all()
+    return rows if older_than is None else rows.filter(finished_at__lte=timezone.now() - older_than)
 
 
-def failures(older_than: timedelta | None = None) -> QuerySet[FailedTasks]:
-    """Return the outcomes of tasks that failed, and did so so long ago."""
-    rows = FailedTasks.objects.all()
-    return rows.filter(finished_at__lte=_before(older_than)) if older_than else rows
-
-
-def _before(older_than: timedelta) -> datetime:
-    return timezone.now() - older_than
+successes = partial(finished, SuccessTasks)
+failures = partial(finished, FailedTasks)
 
 
 @dataclass(frozen=True)
 class FailedFilter:
-    """Which failed tasks are meant; what is None or empty does not matter.
+    """Which failed tasks are meant; what is None does not matter, nor do ids if there are none.
 
     `exception` is the name of an exception's class, with or without its module.
     """
@@ -53,15 +50,15 @@ class FailedFilter:
         chosen = Q()
         if self.ids:
             chosen &= Q(pk__in=self.ids)
-        if self.name:
+        if self.name is not None:
             chosen &= Q(task__name=self.name)
-        if self.queue:
+        if self.queue is not None:
             chosen &= Q(task__queue=self.queue)
-        if self.exception:
+        if self.exception is not None:
             chosen &= Q(exception_type=self.exception) | Q(
                 exception_type__endswith=f".{self.exception}"
             )
-        if self.since:
+        if self.since is not None:
             chosen &= Q(finished_at__gte=self.since)
         return failures().filter(chosen)
 

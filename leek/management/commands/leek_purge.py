@@ -8,9 +8,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from leek import checks, upkeep
+from leek.conf import CENTURY
 from leek.management.progress import Progress
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(seconds=CENTURY)
 
 
 def age(text: str) -> timedelta:
@@ -19,9 +21,12 @@ def age(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(f"{text} is not an age such as 90s, 30m, 12h, 7d or 2w")
     number, unit = match.groups()
     try:
-        return timedelta(**{UNITS[unit or "s"]: int(number)})
-    except OverflowError as error:
-        raise argparse.ArgumentTypeError(f"{text} is too long an age") from error
+        found = timedelta(**{UNITS[unit or "s"]: int(number)})
+    except OverflowError:
+        found = timedelta.max
+    if found > LONGEST:
+        raise argparse.ArgumentTypeError(f"{text} is more than a century, the longest age")
+    return found
 
 
 class Command(BaseCommand):

@@ -14,6 +14,13 @@ from leek import checks, client, upkeep
 from leek.management.progress import Progress
 
 
+def word(text: str) -> str:
+    """Refuse an empty value, which may be a shell variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name what is meant, or leave the option out")
+    return text
+
+
 def moment(text: str) -> datetime:
     """Parse a date or a date with time, in the site's time zone if it names none."""
     with suppress(ValueError, OverflowError):
@@ -41,9 +48,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which tasks are meant."""
         parser.add_argument("ids", nargs="*", type=int, metavar="id", help="ids of tasks")
-        parser.add_argument("--task", help="dotted path of the callable")
-        parser.add_argument("--queue")
-        parser.add_argument("--exception", help="class of the exception, such as SMTPException")
+        parser.add_argument("--task", type=word, help="dotted path of the callable")
+        parser.add_argument("--queue", type=word)
+        parser.add_argument(
+            "--exception", type=word, help="class of the exception, such as SMTPException"
+        )
         parser.add_argument("--since", type=moment, metavar="TIME", help="failed since then")
         parser.add_argument("--dry-run", action="store_true", help="only count them")
 

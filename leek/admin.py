@@ -3,17 +3,50 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from leek.models import FailedTasks, QueuedTasks, Servers, SuccessTasks
 
+COUNTED = 500_000
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than COUNTED rows; what is beyond them is found by searching."""
+
+    object_list: QuerySet[Any]
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are to page through."""
+        return self.object_list.order_by()[:COUNTED].count()
+
+
+class ShortRows(ChangeList):
+    """A list that does not load the long columns of its rows."""
+
+    model_admin: "ReadOnlyAdmin"
+
+    def get_queryset(self, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        """Return the rows of the list."""
+        return super().get_queryset(*args, **kwargs).defer(*self.model_admin.long_columns)
+
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that only leek itself writes. Counts of all rows are left out: tables may be long."""
+    """Rows that only leek itself writes. They are not all counted: tables may be long."""
 
+    paginator = BoundedPaginator
+    show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
+    long_columns: tuple[str, ...] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the class of the list."""
+        return ShortRows
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: tasks are pushed, not added."""
@@ -36,17 +69,15 @@ class QueuedTasksAdmin(ReadOnlyAdmin):
     list_filter = ["state"]
     search_fields = ["=id", "name"]
     ordering = ["-id"]
+    long_columns = ("payload",)
 
 
 class OutcomeAdmin(ReadOnlyAdmin):
     """Finished tasks."""
 
+    list_select_related = ["task"]
     search_fields = ["=task__id", "task__name"]
     ordering = ["-task_id"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the outcomes with their tasks, in one query."""
-        return super().get_queryset(request).select_related("task")
 
     @admin.display(description=_("name"))
     def name(self, outcome: SuccessTasks | FailedTasks) -> str:
@@ -59,6 +90,7 @@ class SuccessTasksAdmin(OutcomeAdmin):
     """Tasks that succeeded."""
 
     list_display = ["task_id", "name", "started_at", "finished_at"]
+    long_columns = ("task__payload", "result")
 
 
 @admin.register(FailedTasks)
@@ -66,6 +98,7 @@ class FailedTasksAdmin(OutcomeAdmin):
     """Tasks that failed for good."""
 
     list_display = ["task_id", "name", "exception_type", "exception_message", "finished_at"]
+    long_columns = ("task__payload", "traceback")
 
 
 @admin.register(Servers)

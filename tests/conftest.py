@@ -16,7 +16,9 @@ DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB a
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers."""
-    config.addinivalue_line("markers", "logs_errors: leek may log errors in this test")
+    config.addinivalue_line(
+        "markers", "logs_errors: leek may log errors in this test, also in its servers"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -40,9 +42,23 @@ StartServer = Callable[..., LeekServer]
 
 
 @pytest.fixture
-def start_server(transactional_db: None, port: int, tmp_path: Path) -> Iterator[StartServer]:
+def servers(request: pytest.FixtureRequest) -> Iterator[list[LeekServer]]:
+    """Return a list of servers that are ended with the test; fail it if one has logged an error."""
+    started: list[LeekServer] = []
+    yield started
+    for server in started:
+        if not server.ended:
+            server.kill()
+    if "logs_errors" not in request.keywords:
+        for server in started:
+            assert not server.errors, server.log
+
+
+@pytest.fixture
+def start_server(
+    transactional_db: None, servers: list[LeekServer], port: int, tmp_path: Path
+) -> StartServer:
     """Return a function that starts a leek_server, ready to work; it is ended with the test."""
-    servers: list[LeekServer] = []
 
     def start(*arguments: str, port: int = port, wait: bool = True, **extra: str) -> LeekServer:
         log = tmp_path / f"server-{len(servers)}.log"
@@ -50,10 +66,7 @@ def start_server(transactional_db: None, port: int, tmp_path: Path) -> Iterator[
         servers.append(server)
         return server.wait_until_ready() if wait else server
 
-    yield start
-    for server in servers:
-        if not server.ended:
-            server.kill()
+    return start
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Real servers in processes of their own, and waiting for conditions."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,10 @@ from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
 GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
+LOGGED_ERROR = re.compile(
+    r"^\S+ \S+ (?:ERROR|CRITICAL) .*|.*(?:Traceback|Exception in thread|Exception ignored).*",
+    re.MULTILINE,
+)
 
 
 def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
@@ -75,6 +80,11 @@ class LeekServer:
     def log(self) -> str:
         """What the server has printed and logged, also before a restart with the same file."""
         return self._log.read_text()
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of the log that tell of an error."""
+        return LOGGED_ERROR.findall(self.log)
 
     def wait_until_ready(self) -> "LeekServer":
         """Wait for the line that says that tasks are run."""

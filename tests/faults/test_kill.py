@@ -110,6 +110,7 @@ def test_another_host_takes_over_when_the_lease_is_over(
     assert list(Runs.objects.values_list("tag", flat=True)) == ["done"]
 
 
+@pytest.mark.logs_errors
 def test_a_late_outcome_of_a_frozen_server_is_refused(
     start_server: StartServer, tmp_path: Path
 ) -> None:

@@ -280,6 +280,7 @@ class TestRetryFailed:
         assert list(upkeep.retry(upkeep.failures())) == [7, 7, 6]
 
 
+@pytest.mark.logs_errors
 def test_a_failed_task_runs_again(start_server: StartServer, tmp_path: Any) -> None:
     start_server(LEEK_MAX_RETRIES="1")
     row = push_task_to_queue(tasks.fail_until, str(tmp_path / "tries"), 2)

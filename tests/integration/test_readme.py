@@ -17,7 +17,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -189,19 +189,15 @@ def site(tmp_path: Path, port: int) -> Site:
 
 
 @pytest.fixture
-def start_site_server(site: Site, port: int) -> Iterator[Callable[[], LeekServer]]:
+def start_site_server(site: Site, port: int, servers: list[LeekServer]) -> Callable[[], LeekServer]:
     """Return a function that starts the new site's server."""
-    servers: list[LeekServer] = []
 
     def start() -> LeekServer:
         server = LeekServer(port, site.folder / "server.log", **site.environment())
         servers.append(server)
         return server.wait_until_ready()
 
-    yield start
-    for server in servers:
-        if not server.ended:
-            server.kill()
+    return start
 
 
 MAILS_TO_FILES = """
@@ -382,6 +378,7 @@ def figures(site: Site) -> dict[str, Any]:
     return dict(json.loads(site.manage("leek_status", "--json")))
 
 
+@pytest.mark.logs_errors
 @executes("results-example", "refused")
 def test_results_are_returned_and_mistakes_are_refused(
     blocks: list[Block], start_server: StartServer
@@ -579,6 +576,7 @@ def test_a_stopped_worker_says_so_and_a_stopped_server_is_gone(
     assert server.wait() == 0
 
 
+@pytest.mark.logs_errors
 @executes("status-example", "status-at-a-glance", "status-as-json")
 def test_status_prints_what_the_readme_shows(
     blocks: list[Block], start_server: StartServer, port: int, tmp_path: Path

@@ -80,6 +80,7 @@ class TestATask:
         assert row.tries == 1
         assert row.success.started_at <= row.success.finished_at
 
+    @pytest.mark.logs_errors
     def test_fails_after_all_tries_with_its_last_error(self, start_server: StartServer) -> None:
         server = start_server(LEEK_RETRY_DELAY="0.01")
         row = push_task_to_queue(tasks.fail, "no ink")
@@ -102,6 +103,7 @@ class TestATask:
         assert row.tries == 4
         assert not FailedTasks.objects.exists()
 
+    @pytest.mark.logs_errors
     @pytest.mark.parametrize("a_callable", [tasks.leave, tasks.interrupt])
     def test_that_raises_a_base_exception_fails_alone(
         self, start_server: StartServer, a_callable: Callable[..., object]
@@ -132,6 +134,7 @@ class TestATask:
             row.wait(60)
         assert row.status == Status.SUCCESSFUL
 
+    @pytest.mark.logs_errors
     def test_with_a_damaged_payload_fails_alone(self, start_server: StartServer) -> None:
         row = push_task_to_queue(tasks.noop)
         QueuedTasks.objects.update(payload=row.payload.replace("noop", "leave"))
@@ -156,6 +159,7 @@ class TestATask:
         assert row.wait(60) == "deployed"
         assert row.tries == 1
 
+    @pytest.mark.logs_errors
     def test_that_never_imports_fails_with_the_import_error(
         self, start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -390,6 +394,7 @@ def create_database(name: str) -> None:
             cursor.execute(f"CREATE DATABASE {name}")
 
 
+@pytest.mark.logs_errors
 def test_a_server_waits_for_its_database_and_for_its_tables(
     start_server: StartServer, database_to_come: str
 ) -> None:

@@ -1,6 +1,7 @@
 """What all tests share: real servers, and a watch over threads and the log."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB a
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers."""
+    """Declare the markers, and forget what the shell has for leek's settings."""
     config.addinivalue_line(
         "markers", "logs_errors: leek may log errors in this test, also in its servers"
     )
+    for name in [name for name in os.environ if name.startswith("LEEK_")]:
+        del os.environ[name]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

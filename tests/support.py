@@ -2,37 +2,46 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
 GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
+PORTS = range(20_000, 32_000)  # those below which systems give to whoever asks for any port
 LOGGED_ERROR = re.compile(
     r"^\S+ \S+ (?:ERROR|CRITICAL) .*|.*(?:Traceback|Exception in thread|Exception ignored).*",
     re.MULTILINE,
 )
 
+T = TypeVar("T")
 
-def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Wait for a condition; fail when it does not come true at all."""
+
+def wait_until(condition: Callable[[], T | None], what: str = "the condition") -> T:
+    """Wait for a condition and return what it returned; fail when it does not come true at all."""
     deadline = time.monotonic() + GIVE_UP_AFTER
-    while not condition():
+    while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"gave up waiting for {what}")
         time.sleep(0.005)
+    return answer
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at on the loopback addresses."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    """Return a port that nobody listens at, and that nobody gets who asks for just any port."""
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -48,17 +57,22 @@ def environment(**extra: str) -> dict[str, str]:
     }
 
 
-def manage(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run a management command in a process of its own."""
+def python(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "django", *arguments],
+        [sys.executable, *arguments],
         env=environment(**extra),
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=GIVE_UP_AFTER,
+        timeout=2 * GIVE_UP_AFTER,  # a demo gives up by itself, and says why
         check=False,
     )
+
+
+def manage(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a management command in a process of its own."""
+    return python("-m", "django", *arguments, **extra)
 
 
 class LeekServer:

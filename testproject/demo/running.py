@@ -11,12 +11,17 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandError
+from environ import Env
 
 from demo.ports import free_port
 from demo.processes import Ended, Line, Processes
 from demo.sink import Mail, MailSink
 
-LEEK_PORT, SITE_PORT, MAIL_PORT = 8002, 8000, 8025
+env = Env()
+# Where they are taken, others are used.
+LEEK_PORT = env.int("LEEK_TASKS_PORT", default=8002)
+SITE_PORT = env.int("SITE_PORT", default=8000)
+MAIL_PORT = env.int("EMAIL_PORT", default=8025)
 START_WITHIN = 30.0  # seconds
 SIGNAL_SEEN_WITHIN = 0.5  # a signal that comes just before a wait does not always end it
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")

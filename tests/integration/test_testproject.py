@@ -12,9 +12,8 @@ import smtplib
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
 from email.message import EmailMessage
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -27,63 +26,39 @@ from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from demo.hundred import COUNT, Delivery, compose, verify
-from demo.ports import free_port
+from demo.ports import is_free
 from demo.sink import Mail, MailSink
 from django.core.management.base import CommandError
 from django.db import connection
 
 from leek.models import SuccessTasks
+from tests.support import GIVE_UP_AFTER, ROOT, environment, free_port, python, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
-MANAGE = ROOT / "testproject" / "manage.py"
-PATIENCE = 60  # seconds after which a condition is given up
+MANAGE = str(ROOT / "testproject" / "manage.py")
 SITE = r"site: (http://127\.0\.0\.1:(\d+)/).*process (\d+)"
 LEEK_SERVER = r"leek_server: localhost:(\d+).*process (\d+)"
 MAIL_SINK = r"mail sink: 127\.0\.0\.1:(\d+)"
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """Return what the condition returns, as soon as that is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not so after {PATIENCE} s"
-        time.sleep(0.02)
-    return answer
-
-
-def environment(database: Path | str) -> dict[str, str]:
-    """Return the environment of a demo with a file of SQLite, or with the database at a URL."""
-    inherited = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("LEEK_", "EMAIL_", "DJANGO_"))
-    }
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return inherited | {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+def site(database: Path | str) -> dict[str, str]:
+    """Return what makes `environment` a demo's: a file of SQLite or a URL, and ports of its own."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "testproject.settings",
         "DATABASE_URL": f"sqlite:///{database}" if isinstance(database, Path) else database,
+        "LEEK_TASKS_PORT": str(free_port()),
+        "SITE_PORT": str(free_port()),
+        "EMAIL_PORT": str(free_port()),
     }
-
-
-def run(*command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE,
-        check=False,
-    )
 
 
 class DemoProcess:
     """`manage.py demo`, and what it has printed so far."""
 
-    def __init__(self, database: Path) -> None:
-        self.env = environment(database)
+    def __init__(self, folder: Path, **extra: str) -> None:
+        self.site = {**site(folder / "db.sqlite3"), **extra}
         self.process = subprocess.Popen(
-            [sys.executable, "-u", str(MANAGE), "demo"],
-            env=self.env,
+            [sys.executable, MANAGE, "demo"],
+            env=environment(**self.site),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -102,7 +77,7 @@ class DemoProcess:
     def find(self, pattern: str) -> re.Match[str]:
         """Wait for a line that matches."""
         with self.changed:
-            self.changed.wait_for(lambda: re.search(pattern, self.printed), PATIENCE)
+            self.changed.wait_for(lambda: re.search(pattern, self.printed), GIVE_UP_AFTER)
             found = re.search(pattern, self.printed)
         assert found, f"no {pattern!r} in:\n{self.printed}"
         return found
@@ -113,7 +88,7 @@ class DemoProcess:
 
     def wait(self) -> int:
         """Wait for the end, and return the exit code."""
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(GIVE_UP_AFTER)
         self.reader.join()
         return code
 
@@ -132,7 +107,7 @@ class Visitor:
         self.opener = build_opener(HTTPCookieProcessor(CookieJar()))
 
     def get(self, path: str = "") -> str:
-        with self.opener.open(self.site + path, timeout=PATIENCE) as response:
+        with self.opener.open(self.site + path, timeout=GIVE_UP_AFTER) as response:
             return str(response.read().decode())
 
     def submit(self, path: str, **fields: str) -> str:
@@ -140,7 +115,7 @@ class Visitor:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get())
         assert token
         data = urlencode({"csrfmiddlewaretoken": token[1], **fields}).encode()
-        with self.opener.open(self.site + path, data, timeout=PATIENCE) as response:
+        with self.opener.open(self.site + path, data, timeout=GIVE_UP_AFTER) as response:
             return str(response.read().decode())
 
     def tasks(self) -> list[dict[str, Any]]:
@@ -154,13 +129,13 @@ class Visitor:
             task = next(task for task in self.tasks() if task["id"] == number)
             return task if task["status"] == status else None
 
-        return dict(until(reached))
+        return wait_until(reached, status)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
     """A demo that several tests visit."""
-    running = DemoProcess(tmp_path_factory.mktemp("demo") / "db.sqlite3")
+    running = DemoProcess(tmp_path_factory.mktemp("demo"))
     yield running
     running.close()
 
@@ -168,7 +143,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
 @pytest.fixture
 def own_demo(tmp_path: Path) -> Iterator[DemoProcess]:
     """A demo that the test may stop."""
-    running = DemoProcess(tmp_path / "db.sqlite3")
+    running = DemoProcess(tmp_path)
     yield running
     running.close()
 
@@ -205,7 +180,7 @@ def test_the_page_reloads_itself_without_javascript_while_a_task_is_unfinished(
 ) -> None:
     refresh = '<noscript><meta http-equiv="refresh"'
     assert refresh in visitor.submit("slow/", seconds="1")
-    until(lambda: refresh not in visitor.get())
+    wait_until(lambda: refresh not in visitor.get())
 
 
 def test_a_mail_without_an_address_is_refused_with_a_reason(visitor: Visitor) -> None:
@@ -220,7 +195,7 @@ def test_a_mail_without_an_address_is_refused_with_a_reason(visitor: Visitor) ->
 
 def test_a_form_without_its_token_is_refused(visitor: Visitor) -> None:
     with pytest.raises(HTTPError) as refusal:
-        build_opener().open(visitor.site + "failing/", b"", timeout=PATIENCE)
+        build_opener().open(visitor.site + "failing/", b"", timeout=GIVE_UP_AFTER)
     refusal.value.close()
     assert refusal.value.code == 403
 
@@ -239,7 +214,7 @@ def test_the_admin_is_there(visitor: Visitor) -> None:
 
 def test_a_hundred_mails_arrive_even_next_to_another_demo(demo: DemoProcess) -> None:
     ports = demo.ports()
-    done = run(str(MANAGE), "demo", "--once", env=demo.env)
+    done = python(MANAGE, "demo", "--once", **demo.site)
     assert done.returncode == 0, done.stdout + done.stderr
     for pattern in (MAIL_SINK, LEEK_SERVER):
         found = re.search(pattern, done.stdout)
@@ -251,7 +226,7 @@ def test_a_hundred_mails_arrive_even_next_to_another_demo(demo: DemoProcess) -> 
 
 
 def test_a_fresh_clone_sends_a_hundred_mails(tmp_path: Path) -> None:
-    done = run(str(MANAGE), "demo", "--once", env=environment(tmp_path / "db.sqlite3"))
+    done = python(MANAGE, "demo", "--once", **site(tmp_path / "db.sqlite3"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all 100 arrived" in done.stdout
 
@@ -260,7 +235,7 @@ def test_a_hundred_mails_arrive_on_each_database(transactional_db: None) -> None
     name = str(connection.settings_dict["NAME"])
     url = os.environ.get("DATABASE_URL")
     on_server = url and urlsplit(url)._replace(path=f"/{name}").geturl()
-    done = run(str(MANAGE), "demo", "--once", env=environment(on_server or Path(name)))
+    done = python(MANAGE, "demo", "--once", **site(on_server or Path(name)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert SuccessTasks.objects.count() == COUNT
 
@@ -271,8 +246,7 @@ def test_a_signal_stops_all_parts(own_demo: DemoProcess, number: signal.Signals)
     own_demo.process.send_signal(number)
     assert own_demo.wait() == 0, own_demo.printed
     assert f"Stopped by {number.name}." in own_demo.printed
-    for port in ports:
-        assert free_port(port) == port
+    assert all(map(is_free, ports))
 
 
 @pytest.mark.parametrize(("part", "line"), [("leek_server", LEEK_SERVER), ("site", SITE)])
@@ -281,51 +255,43 @@ def test_a_part_that_dies_stops_the_others(own_demo: DemoProcess, part: str, lin
     os.kill(int(own_demo.find(line).groups()[-1]), signal.SIGKILL)
     assert own_demo.wait() == 1
     assert f"{part} has ended with exit code -9" in own_demo.printed
-    for port in ports:
-        assert free_port(port) == port
+    assert all(map(is_free, ports))
 
 
 def test_taken_ports_are_left_alone(tmp_path: Path) -> None:
-    takers = []
-    for port in (8000, 8002):
-        with suppress(OSError):  # somebody else has taken it: just as good
-            takers.append(socket.create_server(("127.0.0.1", port)))
-    running = DemoProcess(tmp_path / "db.sqlite3")
-    try:
-        assert "(port 8000 was taken)" in running.find(SITE)[0]
-        assert "(port 8002 was taken)" in running.find(LEEK_SERVER)[0]
-        assert not {8000, 8002} & set(running.ports())
+    with ExitStack() as stack:
+        takers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        mail, leek, web = (str(taker.getsockname()[1]) for taker in takers)
+        running = DemoProcess(tmp_path, EMAIL_PORT=mail, LEEK_TASKS_PORT=leek, SITE_PORT=web)
+        stack.callback(running.close)
+        for port, line in ((mail, f"{MAIL_SINK}.*"), (leek, LEEK_SERVER), (web, SITE)):
+            assert f"(port {port} was taken)" in running.find(line)[0]
+        assert not {mail, leek, web} & set(map(str, running.ports()))
         assert "<h1>" in Visitor(running.find(SITE)[1]).get()
-    finally:
-        running.close()
-        for taker in takers:
-            taker.close()
 
 
 def test_a_missing_mail_server_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "aiosmtpd.py").touch()  # hides the package and its modules
-    env = environment(tmp_path / "db.sqlite3")
-    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])
-    done = run(str(MANAGE), "demo", env=env)
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = python(MANAGE, "demo", **site(tmp_path / "db.sqlite3"), PYTHONPATH=paths)
     assert done.returncode == 1
     assert 'pip install "django-leek[demo]"' in done.stderr
 
 
 def test_the_settings_raise_no_warning(tmp_path: Path) -> None:
-    env = environment(tmp_path / "db.sqlite3")
-    done = run("-W", "error", str(MANAGE), "check", "--fail-level", "WARNING", env=env)
+    done = python(MANAGE, "check", "--fail-level", "WARNING", **site(tmp_path / "db.sqlite3"))
     assert done.returncode == 0, done.stderr
 
 
 def test_the_sink_takes_a_mail_as_it_was_sent() -> None:
     inbox: SimpleQueue[Mail] = SimpleQueue()
-    port = free_port(8025)
+    port = free_port()
     message = EmailMessage()
     message["Subject"] = "Crème"
     message.set_content("Brûlée\n\nà la carte\n")
     with MailSink(port, inbox.put) as sink, smtplib.SMTP("127.0.0.1", port) as client:
         client.send_message(message, "a@example.com", ["b@example.com"])
-        mail = inbox.get(timeout=PATIENCE)
+        mail = inbox.get(timeout=GIVE_UP_AFTER)
     assert mail == Mail("a@example.com", "b@example.com", "Crème", "Brûlée\n\nà la carte")
     assert sink.mails == [mail]
 

@@ -45,7 +45,10 @@ def free_port() -> int:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Return the environment of a process that works on the test database."""
+    """Return the environment of a process that works on the test database.
+
+    It has the temporary directory of the test, where a server finds its predecessor's notes.
+    """
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",

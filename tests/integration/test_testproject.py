@@ -135,7 +135,8 @@ class Visitor:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
     """A demo that several tests visit."""
-    running = DemoProcess(tmp_path_factory.mktemp("demo"))
+    folder = tmp_path_factory.mktemp("demo")
+    running = DemoProcess(folder, TMPDIR=str(folder))  # a test's own would end before it
     yield running
     running.close()
 

@@ -1,4 +1,4 @@
-"""Real servers in processes of their own, and waiting for conditions."""
+"""Real servers in processes of their own, waiting for conditions, and finished tasks."""
 
 import os
 import re
@@ -8,12 +8,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from django.db import connection
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from leek.models import QueuedTasks
 
 ROOT = Path(__file__).resolve().parent.parent
 GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
@@ -76,6 +81,35 @@ def python(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
 def manage(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a management command in a process of its own."""
     return python("-m", "django", *arguments, **extra)
+
+
+def finish(
+    rows: "Iterable[QueuedTasks]", error: str = "", *, ended: datetime | None = None
+) -> list[int]:
+    """Finish these pushed tasks, all alike, and no others; return their ids in order.
+
+    They succeed, or with the type of an error they fail for good; at the time `ended`, or now.
+    """
+    # Imported here, because the benchmarks import this module before Django is set up.
+    from leek import leases, lifecycle
+    from leek.outcome import ErrorReport, Failure, Success
+
+    when = ended or timezone.now()
+    wanted = {row.pk for row in rows}
+    server = leases.register(address="finish", port=1, workers=1, queues=None, seconds=30)
+    claimed = [task for task in lifecycle.claim(server.pk, 1, 10_000, None) if task.id in wanted]
+    assert len(claimed) == len(wanted), "some tasks are not ready"
+    lifecycle.settle(
+        [
+            Failure(task, when, when, ErrorReport(error, "as asked", "Traceback"))
+            if error
+            else Success(task, when, when, None)
+            for task in claimed
+        ]
+    )
+    lifecycle.release_all(server.pk)
+    leases.resign(server.pk)
+    return sorted(wanted)
 
 
 class LeekServer:

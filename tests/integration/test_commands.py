@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -12,13 +11,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from leek import leases, lifecycle, upkeep
+from leek import upkeep
 from leek.api import push_many, push_task_to_queue, using
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
-from leek.outcome import ErrorReport, Failure, Success
 from tests.conftest import StartServer
 from tests.site import tasks
-from tests.support import manage, wait_until
+from tests.support import finish, manage, wait_until
 
 
 def run(*arguments: str) -> str:
@@ -26,27 +24,6 @@ def run(*arguments: str) -> str:
     printed = StringIO()
     call_command(*arguments, stdout=printed, stderr=StringIO())
     return printed.getvalue()
-
-
-def finish(
-    rows: Iterable[QueuedTasks], error: str | None = None, ago: timedelta = timedelta()
-) -> list[int]:
-    """Finish tasks, so long ago; with an error they fail."""
-    server = leases.register(address="x", port=1, workers=1, queues=None, seconds=30)
-    when = timezone.now() - ago
-    wanted = {row.pk for row in rows}
-    claimed = [task for task in lifecycle.claim(server.pk, 1, 10_000, None) if task.id in wanted]
-    lifecycle.settle(
-        [
-            Success(task, when, when, None)
-            if error is None
-            else Failure(task, when, when, ErrorReport(error, "as asked", "Traceback"))
-            for task in claimed
-        ],
-    )
-    lifecycle.release_all(server.pk)
-    leases.resign(server.pk)
-    return sorted(wanted)
 
 
 class TestStatus:
@@ -210,7 +187,7 @@ class TestPurge:
 
     @pytest.mark.parametrize(("age", "left"), [("30m", 0), ("2h", 0), ("3h", 1), ("1d", 1)])
     def test_spares_what_is_younger(self, age: str, left: int) -> None:
-        finish([push_task_to_queue(tasks.noop)], ago=timedelta(hours=2, minutes=30))
+        finish([push_task_to_queue(tasks.noop)], ended=timezone.now() - timedelta(hours=2.5))
         run("leek_purge", "--older-than", age)
         assert QueuedTasks.objects.count() == left
 
@@ -237,7 +214,7 @@ class TestRetryFailed:
         plain = push_task_to_queue(tasks.noop)
         finish([plain], error="ValueError")
         old = push_task_to_queue(tasks.noop)
-        finish([old], error="ValueError", ago=timedelta(days=2))
+        finish([old], error="ValueError", ended=timezone.now() - timedelta(days=2))
         return {"mail": mail.pk, "plain": plain.pk, "old": old.pk}
 
     @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from django.apps import apps
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand, CommandParser
 from django.test import override_settings
+from django.utils import timezone
 from docutils import nodes
 from docutils.core import publish_doctree
 from environ import Env
@@ -42,7 +43,7 @@ from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 from tests.conftest import StartServer
 from tests.site.tasks import fail, noop, wait_for
-from tests.support import ROOT, LeekServer, free_port, manage, wait_until
+from tests.support import ROOT, LeekServer, finish, free_port, manage, wait_until
 
 README, CHANGELOG = ROOT / "README.rst", ROOT / "CHANGELOG.rst"
 COMMANDS = sorted(path.stem for path in ROOT.glob("leek/management/commands/leek_*.py"))
@@ -659,7 +660,9 @@ def test_the_lines_of_the_crontab_do_what_they_say(
     blocks: list[Block], transactional_db: None, members: dict[str, str]
 ) -> None:
     assert blocks[0].kind == "text"
-    finish({1: "", 2: "ValueError"}, ended=datetime(2020, 1, 1, tzinfo=UTC))
+    ended = datetime(2020, 1, 1, tzinfo=UTC)
+    finish(store(1), ended=ended)
+    finish(store(2), "ValueError", ended=ended)
     printed = []
     for line in blocks[0].text.splitlines():
         found = re.fullmatch(
@@ -673,37 +676,25 @@ def test_the_lines_of_the_crontab_do_what_they_say(
     assert QueuedTasks.objects.get().queue == "mail"
 
 
-def finish(outcomes: dict[int, str], *, ended: datetime, name: str = "", queue: str = "") -> None:
-    """Store finished tasks: by their ids the types of their errors, empty for successes."""
-    QueuedTasks.objects.bulk_create(
+def store(
+    *ids: int, name: str = "tests.site.tasks.noop", queue: str = "default"
+) -> list[QueuedTasks]:
+    """Push tasks under the ids that the README shows."""
+    now = timezone.now()
+    payload = serializer.dump_task(name, (), {}, "auto")
+    return QueuedTasks.objects.bulk_create(
         QueuedTasks(
-            pk=number,
-            name=name or "tests.site.tasks.noop",
-            queue=queue or "default",
-            payload=serializer.dump_task("tests.site.tasks.noop", (), {}, "auto"),
-            state=State.FAILED if error else State.SUCCESSFUL,
-            run_after=ended,
-            pushed_at=ended,
+            pk=number, name=name, queue=queue, payload=payload, run_after=now, pushed_at=now
         )
-        for number, error in outcomes.items()
-    )
-    SuccessTasks.objects.bulk_create(
-        SuccessTasks(task_id=number, started_at=ended, finished_at=ended)
-        for number, error in outcomes.items()
-        if not error
-    )
-    FailedTasks.objects.bulk_create(
-        FailedTasks(task_id=number, exception_type=error, started_at=ended, finished_at=ended)
-        for number, error in outcomes.items()
-        if error
+        for number in ids
     )
 
 
 @executes("purge-example")
 def test_purge_deletes_what_it_says(blocks: list[Block], transactional_db: None) -> None:
     ended = datetime(2020, 1, 1, tzinfo=UTC)
-    finish(dict.fromkeys(range(1, 861), ""), ended=ended)
-    finish({861: "ValueError", 862: "ValueError"}, ended=ended)
+    finish(store(*range(1, 861)), ended=ended)
+    finish(store(861, 862), "ValueError", ended=ended)
     assert run_session(blocks[0]) == expected_of(blocks[0])
     assert not QueuedTasks.objects.exists()
 
@@ -713,16 +704,10 @@ def test_retry_failed_pushes_back_what_it_says(
     blocks: list[Block], start_server: StartServer
 ) -> None:
     start_server("--queues", "a queue that nobody pushes to")
-    finish(
-        {4711: "smtplib.SMTPException", 4712: "smtplib.SMTPException"},
-        ended=datetime(2026, 11, 24, tzinfo=UTC),
-    )
-    finish(
-        {4713: "ValueError"},
-        ended=datetime(2026, 10, 1, tzinfo=UTC),
-        name="members.tasks.welcome",
-        queue="mail",
-    )
+    smtp = store(4711, 4712)
+    finish(smtp, "smtplib.SMTPException", ended=datetime(2026, 11, 24, tzinfo=UTC))
+    welcome = store(4713, name="members.tasks.welcome", queue="mail")
+    finish(welcome, "ValueError", ended=datetime(2026, 10, 1, tzinfo=UTC))
     assert run_session(blocks[0]) == expected_of(blocks[0])
     assert QueuedTasks.objects.filter(state=State.READY).count() == 3
 

@@ -4,19 +4,21 @@ import json
 import re
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.utils import timezone
 
-from leek import upkeep
+from leek import status, upkeep
 from leek.api import push_many, push_task_to_queue, using
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 from tests.conftest import StartServer
 from tests.site import tasks
-from tests.support import finish, manage, wait_until
+from tests.support import GIVE_UP_AFTER, finish, free_port, manage, wait_until
 
 
 def run(*arguments: str) -> str:
@@ -73,6 +75,19 @@ class TestStatus:
         assert f"Worker at localhost:{port}: no server" in answer.stdout
         assert answer.returncode == 2
 
+    @pytest.mark.xfail(
+        connection.vendor == "postgresql", reason="psycopg says it in two lines", strict=True
+    )
+    def test_says_in_one_line_that_the_database_is_away(self, tmp_path: Path) -> None:
+        place = f"127.0.0.1:{free_port()}"
+        if connection.vendor == "sqlite":
+            place = f"/{tmp_path}/missing"
+        away = {"DATABASE_URL": f"{connection.vendor}://{place}/leek", "TESTS_DATABASE_NAME": ""}
+        answer = manage("leek_status", **away)
+        assert (answer.returncode, answer.stdout) == (1, "")
+        assert answer.stderr.startswith("CommandError: The database does not answer: ")
+        assert answer.stderr.count("\n") == 1
+
     def test_tells_everything_as_json(self, start_server: StartServer) -> None:
         server = start_server("--workers", "2", "--queues", "mail")
         answer = manage("leek_status", "--json")
@@ -84,6 +99,39 @@ class TestStatus:
         assert (found["port"], found["workers"], found["queues"]) == (server.port, 2, ["mail"])
         asked = json.loads(manage("leek_status", "ping", "--json").stdout)
         assert asked == {"sent": "ping", "received": [True, "I'm OK"]}
+
+
+@pytest.mark.django_db
+class TestOldestWaiting:
+    """The figure that leek_status leads with: the age of the oldest task that is due."""
+
+    def test_is_none_where_nothing_is_due(self) -> None:
+        finish([push_task_to_queue(tasks.noop)])
+        using(run_after=timedelta(hours=1)).push(tasks.noop)
+        assert status.figures().oldest_waiting is None
+
+    def test_is_counted_from_the_push_of_the_oldest(self) -> None:
+        for hours in (1, 3, 2):
+            due(push_task_to_queue(tasks.noop), timedelta(hours=hours))
+        assert_seconds(status.figures().oldest_waiting, 3 * 3600)
+
+    def test_is_counted_from_the_due_time_of_a_deferred_task(self) -> None:
+        row = using(run_after=timedelta(minutes=50)).push(tasks.noop)
+        QueuedTasks.objects.update(pushed_at=timezone.now() - timedelta(hours=1))
+        due(row, timedelta(minutes=10))
+        push_task_to_queue(tasks.noop)
+        assert_seconds(status.figures().oldest_waiting, 600)
+
+
+def due(row: QueuedTasks, ago: timedelta) -> None:
+    """Let a task have been due for so long, in the state that it is in."""
+    QueuedTasks.objects.filter(pk=row.pk).update(run_after=timezone.now() - ago)
+
+
+def assert_seconds(age: float | None, expected: float) -> None:
+    """Assert an age that grows while the test runs."""
+    assert age is not None
+    assert expected <= age < expected + GIVE_UP_AFTER
 
 
 class TestStop:

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
@@ -81,6 +83,21 @@ def python(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
 def manage(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a management command in a process of its own."""
     return python("-m", "django", *arguments, **extra)
+
+
+def run_at(settings: str, function: Callable[[], None], **extra: str) -> None:
+    """Run a function in a process whose site has these settings; fail if it raises."""
+    module, name = function.__module__, function.__qualname__
+    code = f"import django; django.setup(); import {module}; {module}.{name}()"
+    answer = python("-c", code, DJANGO_SETTINGS_MODULE=settings, **extra)
+    assert answer.returncode == 0, answer.stderr
+
+
+def run(*arguments: str) -> str:
+    """Run a management command in this process, and return what it printed."""
+    printed = StringIO()
+    call_command(*arguments, stdout=printed, stderr=StringIO())
+    return printed.getvalue()
 
 
 def finish(

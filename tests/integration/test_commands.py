@@ -3,12 +3,10 @@
 import json
 import re
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 from django.utils import timezone
@@ -18,14 +16,7 @@ from leek.api import push_many, push_task_to_queue, using
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 from tests.conftest import StartServer
 from tests.site import tasks
-from tests.support import GIVE_UP_AFTER, finish, free_port, manage, wait_until
-
-
-def run(*arguments: str) -> str:
-    """Run a management command in this process, and return what it printed."""
-    printed = StringIO()
-    call_command(*arguments, stdout=printed, stderr=StringIO())
-    return printed.getvalue()
+from tests.support import GIVE_UP_AFTER, finish, free_port, manage, run, wait_until
 
 
 class TestStatus:

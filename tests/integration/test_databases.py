@@ -15,10 +15,8 @@ from django.utils import timezone
 from leek import leases, lifecycle, status
 from leek.api import push_many, push_task_to_queue
 from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
-from tests.integration.test_commands import finish, run
-from tests.other_site import run_at
 from tests.site.tasks import echo, noop
-from tests.support import ROOT, manage
+from tests.support import ROOT, finish, manage, run, run_at
 
 SETTINGS = "tests.two_databases"
 MODELS = (QueuedTasks, SuccessTasks, FailedTasks, Servers)

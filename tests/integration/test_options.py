@@ -6,8 +6,8 @@ from django.core.management.base import CommandError
 from leek import upkeep
 from leek.api import push_task_to_queue
 from leek.models import FailedTasks
-from tests.integration.test_commands import finish, run
 from tests.site import tasks
+from tests.support import finish, run
 
 pytestmark = pytest.mark.django_db
 

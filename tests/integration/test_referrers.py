@@ -10,9 +10,8 @@ from django.db import connection
 from leek import upkeep
 from leek.api import push_many, push_task_to_queue
 from leek.models import FailedTasks, QueuedTasks, SuccessTasks
-from tests.integration.test_commands import finish, run
-from tests.other_site import run_at
 from tests.site.tasks import noop
+from tests.support import finish, run, run_at
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from django.test import override_settings
 from django.test.signals import update_connections_time_zone
 from django.utils import timezone
 
-from leek import leases, lifecycle, status
+from leek import agenda, leases, lifecycle, status
 from leek.api import push_task_to_queue, using
 from leek.database import Now
 from leek.models import QueuedTasks, Servers
-from tests.integration.test_commands import finish, run
 from tests.site.tasks import noop
+from tests.support import finish, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,7 +62,7 @@ def assert_the_clocks_agree() -> None:
     for time in (server.started_at, server.expires_at - timedelta(seconds=30), read):
         assert abs(timezone.now() - time) < timedelta(seconds=10)
     using(run_after=timedelta(seconds=100)).push(noop)
-    assert lifecycle.look(server.pk, None).next_due == pytest.approx(100, abs=10)
+    assert agenda.look(server.pk, None).next_due == pytest.approx(100, abs=10)
     (found,) = status.figures().servers
     assert found.port == 1
 
@@ -94,7 +94,11 @@ class TestSince:
 
     @pytest.mark.parametrize(("hours", "pushed"), [(1, 0), (3, 1)])
     def test_means_the_sites_time(self, zone: str, hours: int, pushed: int, port: int) -> None:
-        finish([push_task_to_queue(noop)], error="ValueError", ago=timedelta(hours=2))
+        finish(
+            [push_task_to_queue(noop)],
+            error="ValueError",
+            ended=timezone.now() - timedelta(hours=2),
+        )
         since = timezone.now() - timedelta(hours=hours)
         with_zone = since.astimezone(ZoneInfo("Asia/Kathmandu")).isoformat()
         would = f"Would push back {pushed} tasks.\n"

@@ -8,11 +8,13 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from leek.models import FailedTasks, QueuedTasks, Servers, SuccessTasks
 
 COUNTED = 500_000
+LONGEST_CELL = 200  # characters
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -97,8 +99,14 @@ class SuccessTasksAdmin(OutcomeAdmin):
 class FailedTasksAdmin(OutcomeAdmin):
     """Tasks that failed for good."""
 
-    list_display = ["task_id", "name", "exception_type", "exception_message", "finished_at"]
+    list_display = ["task_id", "name", "exception_type", "message", "finished_at"]
+    search_fields = [*OutcomeAdmin.search_fields, "exception_type"]
     long_columns = ("task__payload", "traceback")
+
+    @admin.display(description=_("exception message"))
+    def message(self, failure: FailedTasks) -> str:
+        """Return the beginning of the message."""
+        return Truncator(failure.exception_message).chars(LONGEST_CELL)
 
 
 @admin.register(Servers)

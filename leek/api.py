@@ -23,6 +23,8 @@ from leek.task import check_arguments, path_of, short_repr, unwrap
 
 __all__ = ["apush_task_to_queue", "push_many", "push_task_to_queue", "using"]
 
+TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
+
 DEFAULT_QUEUE = "default"
 LOWEST_PRIORITY, DEFAULT_PRIORITY, HIGHEST_PRIORITY = -100, 0, 100
 
@@ -40,6 +42,12 @@ class Options:
         row = lifecycle.push(_new_row(a_callable, args, kwargs, self))
         _announce([row])
         return row
+
+    def push_many(self, tasks: Iterable[TaskTuple]) -> list[QueuedTasks]:
+        """Push many tasks with these options; see `push_many`."""
+        rows = lifecycle.push_many([_new_row(*_parts(task), self) for task in tasks])
+        _announce(rows)
+        return rows
 
     async def apush(
         self, a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any
@@ -70,16 +78,12 @@ async def apush_task_to_queue(
     return await _NO_OPTIONS.apush(a_callable, *args, **kwargs)
 
 
-def push_many(
-    tasks: Iterable[tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]],
-) -> list[QueuedTasks]:
+def push_many(tasks: Iterable[TaskTuple]) -> list[QueuedTasks]:
     """Push many tasks, each a tuple (callable, args, kwargs), at once: all of them or none.
 
     Return their rows in order. Raise as `push_task_to_queue` does.
     """
-    rows = lifecycle.push_many([_new_row(*_parts(task), _NO_OPTIONS) for task in tasks])
-    _announce(rows)
-    return rows
+    return _NO_OPTIONS.push_many(tasks)
 
 
 def using(

@@ -174,16 +174,15 @@ def on_commit_once(alias: str, action: Callable[[], None]) -> None:
 def mended_transaction(alias: str) -> Iterator[None]:
     """Undo what is done inside, if it leaves an open transaction that takes no more statements."""
     connection = connections[alias]
-    if not connection.in_atomic_block:
-        yield
-        return
-    savepoint = transaction.savepoint(using=alias)
+    savepoint = connection.savepoint() if connection.in_atomic_block else None
     yield
+    if savepoint is None:
+        return
     if connection.needs_rollback or not connection.is_usable():
-        transaction.set_rollback(False, using=alias)
-        transaction.savepoint_rollback(savepoint, using=alias)
+        connection.set_rollback(False)
+        connection.savepoint_rollback(savepoint)
     else:
-        transaction.savepoint_commit(savepoint, using=alias)
+        connection.savepoint_commit(savepoint)
 
 
 def has_table(alias: str, name: str) -> bool:

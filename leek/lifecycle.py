@@ -12,7 +12,7 @@ writer on SQLite while another one writes.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
@@ -43,6 +43,13 @@ _GIVEN_BACK: dict[str, Any] = {"state": State.READY, "owner": None}
 
 class Superseded(Exception):
     """Some rows are no longer their claim's."""
+
+
+class Rescued(NamedTuple):
+    """What became of a dead server's tasks: the number given back, the ids of those that failed."""
+
+    given_back: int
+    lost: list[int]
 
 
 # Push
@@ -218,8 +225,8 @@ def release_all(server_id: int) -> int:
 
 def rescue(
     dead: Servers, was_running: Collection[int], max_crashes: int, *, even_if_renewed: bool = False
-) -> int | None:
-    """End the lease of a dead server and give its tasks back; return how many.
+) -> Rescued | None:
+    """End the lease of a dead server and give its tasks back; return what became of them.
 
     Those that it was running crashed with it: at the `max_crashes`th crash a task fails as
     WorkerLost. Return None, and do nothing, if the lease was renewed in the meantime, or another
@@ -232,25 +239,23 @@ def rescue(
     with transaction.atomic(using=alias):
         if not lease._raw_delete(alias):  # one statement: delete() may read first
             return None
-        return _charge(dead.pk, was_running, max_crashes) + release_all(dead.pk)
+        crashed = _owned(dead.pk).filter(pk__in=was_running)
+        lost = _lose(crashed.filter(crashes__gte=max_crashes - 1))
+        crashed.update(crashes=F("crashes") + 1)
+        return Rescued(given_back=release_all(dead.pk), lost=lost)
 
 
-def _charge(server_id: int, crashed_ids: Collection[int], max_crashes: int) -> int:
-    """Give back what crashed with its server, but for what did so too often; return how many."""
-    crashed = _owned(server_id).filter(pk__in=crashed_ids)
-    _lose(crashed.filter(crashes__gte=max_crashes - 1))
-    return crashed.update(**_GIVEN_BACK, crashes=F("crashes") + 1)
-
-
-def _lose(lost: QuerySet[QueuedTasks]) -> None:
+def _lose(crashed: QuerySet[QueuedTasks]) -> list[int]:
+    """Fail tasks whose process died once too often; return their ids."""
     now = timezone.now()
     failed = []
-    for task_id, crashes in list(lost.values_list("pk", "crashes")):
+    for task_id, crashes in list(crashed.values_list("pk", "crashes")):
         message = f"the process running it died, for the {crashes + 1}. time"
         error = ErrorReport(f"{WorkerLost.__module__}.{WorkerLost.__qualname__}", message)
         failed.append((task_id, error, now, now))
-    lost.update(state=State.FAILED, owner=None, crashes=F("crashes") + 1)
+    crashed.update(state=State.FAILED, owner=None, crashes=F("crashes") + 1)
     _record_failures(failed)
+    return [failure[0] for failure in failed]
 
 
 # Finished tasks

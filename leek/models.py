@@ -176,7 +176,9 @@ class QueuedTasks(QueueModel):
         if error := self.exception:
             raise error
         if not self.is_finished:
-            raise TaskNotFinished(f"task {self.pk} ({self.name}) is {self.status.label.lower()}")
+            raise TaskNotFinished(
+                f"task {self.pk} ({self.name}) is not finished: its status is {self.status}"
+            )
         return serializer.load_value(self.success.result, config.SERIALIZER)
 
     @property

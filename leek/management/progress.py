@@ -28,5 +28,5 @@ class Progress:
         width = max(shutil.get_terminal_size().columns - 30, 10)
         filled = min(width * done // total, width)
         bar = "#" * filled + "." * (width - filled)
-        self._stream.write(f"\r[{bar}] {done}/{total}", ending="")
+        self._stream.write(f"\r[{bar}] {done}/{total}", style_func=str, ending="")
         self._stream.flush()

@@ -49,6 +49,7 @@ class Dispatcher(Service):
         pace: Pace,
         alarm: Alarm,
         *,
+        is_all_stored: Callable[[], bool],
         on_dead_servers: Callable[[], None],
         on_lost_lease: Callable[[], None],
         on_idle: Callable[[float], None],
@@ -60,6 +61,7 @@ class Dispatcher(Service):
         self._backlog = backlog
         self._pace = pace
         self._alarm = alarm
+        self._is_all_stored = is_all_stored
         self._on_dead_servers = on_dead_servers
         self._on_lost_lease = on_lost_lease
         self._on_idle = on_idle
@@ -139,7 +141,7 @@ class Dispatcher(Service):
 
     def _look(self) -> None:
         """Learn what there is to do, and when to look again."""
-        was_idle = not self._backlog.unfinished
+        was_idle = not self._backlog.unfinished and self._is_all_stored()
         found = self._read_agenda()
         if found.next_due is not None:
             self._next_look = min(self._next_look, time.monotonic() + found.next_due)

@@ -38,7 +38,8 @@ def log_outcome(outcome: Outcome) -> None:
             )
         case Retry(error=error, delay=delay):
             journal.warning(
-                "Task %s %s is parked for %.0f s, because it does not import here: %s: %s",
+                "Task %s %s is parked for %.0f s, because it does not import here (after a deploy"
+                " restart leek_server): %s: %s",
                 claimed.id,
                 claimed.name,
                 delay,

@@ -69,9 +69,10 @@ class WorkerPool:
             self._backlog,
             self._pace,
             self._alarm,
+            is_all_stored=lambda: self._recorder.is_idle,
             on_dead_servers=self._rescuer.wake,
             on_lost_lease=self._heartbeat.wake,
-            on_idle=lambda seconds: on_idle(seconds) if self._recorder.is_idle else None,
+            on_idle=on_idle,
             on_exhausted=on_exhausted,
         )
         shared = self._share(Executor(options.policy, options.serializer_mode, options.park_for))

@@ -30,6 +30,7 @@ class Recorder(Service):
     def __init__(self, outage: Outage, lease: Lease, alarm: Alarm) -> None:
         super().__init__(outage)
         self.handled = 0
+        self._settled = 0
         self._lease = lease
         self._alarm = alarm
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
@@ -51,8 +52,8 @@ class Recorder(Service):
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything that arrived is stored."""
-        return not self._unsettled and self._arrived.empty()
+        """Whether everything that was handed over is stored."""
+        return self._settled == self.handled
 
     def run_once(self) -> None:
         """Wait for outcomes, and store all that are there."""
@@ -88,6 +89,7 @@ class Recorder(Service):
                 raise
             refused = [late for outcome in batch for late in self._settle_alone(outcome)]
         self._unsettled.clear()
+        self._settled += len(batch)
         for outcome in refused:
             log_refused(outcome)
         if any(isinstance(outcome, Retry) for outcome in batch):

@@ -57,7 +57,11 @@ def _rescue(dead: Servers, max_crashes: int, *, even_if_renewed: bool) -> int:
     journal.warning(
         "The server %s is dead: %s of its tasks are back in the queue (it was running %s)",
         dead,
-        rescued,
+        rescued.given_back,
         ", ".join(map(str, sorted(suspects))) or "none that is known",
     )
-    return rescued
+    for task_id in rescued.lost:
+        journal.error(
+            "Task %s failed for good: the process running it died %s times", task_id, max_crashes
+        )
+    return rescued.given_back

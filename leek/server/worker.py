@@ -1,11 +1,12 @@
 """Runs tasks, one at a time."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from leek.database import refresh_connections
-from leek.outcome import Claimed, Outcome
+from leek.outcome import Claimed, Outcome, Success
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor
 from leek.server.heartbeat import Lease
@@ -43,6 +44,7 @@ class Worker(Service):
         super().__init__(outage, on_end)
         self._shared = shared
         self._number = number
+        self._process = os.getpid()
 
     def run_once(self) -> None:
         """Wait for a task and run it; end the loop when there will be none."""
@@ -65,6 +67,8 @@ class Worker(Service):
         self._shared.notes.note(self._number, claimed.id)
         try:
             outcome = self._shared.executor.run(claimed)
+            if os.getpid() != self._process:  # a child that the task has forked, and let return
+                os._exit(0 if isinstance(outcome, Success) else 1)
             self._shared.on_outcome(outcome)
         finally:
             self._shared.notes.note(self._number, 0)

@@ -56,7 +56,8 @@ class Processes:
         """Report what a child prints, and then how it ended."""
         with child:
             for line in child.stdout or ():
-                self.report(Line(name, line.rstrip()))
+                if text := line.rstrip():
+                    self.report(Line(name, text))
         self.report(Ended(name, child.returncode))
 
     def stop(self) -> None:

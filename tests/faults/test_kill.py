@@ -81,6 +81,7 @@ def test_a_killed_server_loses_neither_what_ran_nor_what_waited(
     assert Servers.objects.get().pid == successor.process.pid
 
 
+@pytest.mark.logs_errors
 def test_a_task_that_kills_its_process_is_given_up_and_the_others_run(
     start_server: StartServer,
 ) -> None:
@@ -88,12 +89,13 @@ def test_a_task_that_kills_its_process_is_given_up_and_the_others_run(
     other = push_task_to_queue(tasks.record, "other")
     for _ in range(3):
         assert start_server(wait=False).wait() == -9
-    start_server()
+    last = start_server()
     other.wait(60)
     with pytest.raises(TaskFailed, match="WorkerLost") as caught:
         killer.wait(60)
     assert caught.value.type == "leek.exceptions.WorkerLost"
     assert (killer.crashes, killer.tries) == (3, 0)
+    assert f"Task {killer.pk} failed for good: the process running it died 3 times" in last.log
 
 
 def test_another_host_takes_over_when_the_lease_is_over(

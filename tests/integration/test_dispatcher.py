@@ -42,6 +42,7 @@ class Scene:
         self.backlog = Backlog()
         self.alarm = Alarm()
         self.idle_for: list[float] = []
+        self.all_stored = True
         self.dispatcher = Dispatcher(
             Outage(),
             ClaimOptions(workers=2, queues=None, poll_interval=3600, max_tasks=None),
@@ -49,6 +50,7 @@ class Scene:
             self.backlog,
             Pace(2),
             self.alarm,
+            is_all_stored=lambda: self.all_stored,
             on_dead_servers=lambda: None,
             on_lost_lease=lambda: None,
             on_idle=self.idle_for.append,
@@ -162,6 +164,25 @@ def test_idleness_is_counted_from_the_end_of_the_last_task(scene: Scene, clock: 
     scene.alarm.agenda_changed()
     scene.dispatcher.run_once()
     assert scene.idle_for == [60, 5]
+
+
+def test_there_is_no_idleness_before_all_outcomes_are_stored(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = agenda.look
+
+    def look_while_the_last_outcome_is_stored(*arguments: Any) -> agenda.Agenda:
+        found = look(*arguments)
+        scene.all_stored = True
+        return found
+
+    scene.all_stored = False
+    monkeypatch.setattr(agenda, "look", look_while_the_last_outcome_is_stored)
+    scene.dispatcher.run_once()
+    assert scene.idle_for == []  # the outcome may be a retry, which the look did not see
+    scene.alarm.agenda_changed()
+    scene.dispatcher.run_once()
+    assert len(scene.idle_for) == 1
 
 
 def test_a_task_that_a_worker_may_not_run_is_given_back(scene: Scene) -> None:

@@ -209,7 +209,7 @@ class TestRescue:
         server = a_server()
         push_many([(noop, (), {})] * 2)
         lifecycle.claim(server.pk, 1, 2, None)
-        assert lifecycle.rescue(server, (), 3, even_if_renewed=True) == 2
+        assert lifecycle.rescue(server, (), 3, even_if_renewed=True) == (2, [])
         assert states() == [State.READY, State.READY]
         assert set(QueuedTasks.objects.values_list("crashes", "tries")) == {(0, 0)}
 
@@ -235,7 +235,7 @@ class TestRescue:
         first, second = a_server(1), a_server(2)
         push_task_to_queue(noop)
         lifecycle.claim(first.pk, 1, 1, None)
-        assert lifecycle.rescue(second, (), 3, even_if_renewed=True) == 0
+        assert lifecycle.rescue(second, (), 3, even_if_renewed=True) == (0, [])
         assert states() == [State.RUNNING]
 
     def test_finds_what_no_server_owns(self) -> None:
@@ -258,7 +258,7 @@ class TestRescue:
 
     def test_ends_the_lease(self) -> None:
         server = a_server(seconds=-1)
-        assert lifecycle.rescue(server, (), 3) == 0
+        assert lifecycle.rescue(server, (), 3) == (0, [])
         assert not leases.renew(server.pk, 30)
         assert lifecycle.rescue(server, (), 3) is None
 

@@ -34,9 +34,9 @@ def test_an_empty_filter_chooses_nothing(chosen: upkeep.FailedFilter) -> None:
     assert not chosen.rows().exists()
 
 
-@pytest.mark.parametrize("age", ["200000w", "99999d", "9" * 30])
+@pytest.mark.parametrize("age", ["200000w", "99999d", "9" * 30 + "s"])
 def test_leek_purge_refuses_an_age_beyond_all_times(age: str) -> None:
-    with pytest.raises(CommandError, match=r"--older-than: \d+[wd]? is more than a century"):
+    with pytest.raises(CommandError, match=r"--older-than: \d+[wds] is more than a century"):
         run("leek_purge", f"--older-than={age}")
 
 

@@ -71,7 +71,7 @@ class TestThePushedRow:
         )
         task = serializer.load_task(stored.payload, "auto")
         assert task.run() == {"args": (1,), "kwargs": {"when": timedelta(hours=2)}}
-        with pytest.raises(TaskNotFinished, match="ready"):
+        with pytest.raises(TaskNotFinished, match="its status is READY"):
             _ = stored.result
 
     def test_hints_at_once_without_a_transaction(self, hints: HintCounter) -> None:
@@ -165,6 +165,10 @@ class TestPushMany:
         with pytest.raises(InvalidTask, match=r"is not a tuple \(callable, args, kwargs\)"):
             push_many([(add, (1, 2), {}), task])
         assert not QueuedTasks.objects.exists()
+
+    def test_takes_options(self, hints: HintCounter) -> None:
+        rows = using(queue="mail", priority=3).push_many([(noop, (), {})] * 2)
+        assert {(row.queue, row.priority) for row in rows} == {("mail", 3)}
 
     def test_of_nothing_does_nothing(self, hints: HintCounter) -> None:
         assert push_many([]) == []

@@ -5,10 +5,11 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from leek import checks, upkeep
+from leek import upkeep
 from leek.conf import CENTURY
+from leek.management.base import LeekCommand
 from leek.management.progress import Progress
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -16,12 +17,12 @@ LONGEST = timedelta(seconds=CENTURY)
 
 
 def age(text: str) -> timedelta:
-    """Parse an age such as 90s, 30m, 12h, 7d or 2w; a bare number counts seconds."""
-    if not (match := re.fullmatch(r"(\d+)([smhdw]?)", text)):
+    """Parse an age such as 90s, 30m, 12h, 7d or 2w."""
+    if not (match := re.fullmatch(r"(\d+)([smhdw])", text)):
         raise argparse.ArgumentTypeError(f"{text} is not an age such as 90s, 30m, 12h, 7d or 2w")
     number, unit = match.groups()
     try:
-        found = timedelta(**{UNITS[unit or "s"]: int(number)})
+        found = timedelta(**{UNITS[unit]: int(number)})
     except OverflowError:
         found = timedelta.max
     if found > LONGEST:
@@ -29,11 +30,10 @@ def age(text: str) -> timedelta:
     return found
 
 
-class Command(BaseCommand):
+class Command(LeekCommand):
     """Delete finished tasks with their outcome: those that succeeded, if not asked otherwise."""
 
     help = "Deletes finished tasks with their outcome; successes by default."
-    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which tasks are meant."""
@@ -54,8 +54,8 @@ class Command(BaseCommand):
         if options["failed"] or options["all"]:
             chosen.append(upkeep.failures(older_than))
         if options["dry_run"]:
-            self.stdout.write(f"Would delete {sum(rows.count() for rows in chosen)} tasks.")
+            self.say(f"Would delete {sum(rows.count() for rows in chosen)} tasks.")
             return
         progress = Progress(self.stderr, lambda: sum(rows.count() for rows in chosen))
         deleted = sum(progress.track(done for rows in chosen for done in upkeep.purge(rows)))
-        self.stdout.write(f"Deleted {deleted} tasks.")
+        self.say(f"Deleted {deleted} tasks.")

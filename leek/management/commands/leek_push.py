@@ -3,19 +3,18 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from leek import checks
 from leek.api import using
 from leek.exceptions import CallableNotFound, InvalidTask
+from leek.management.base import LeekCommand
 from leek.task import find
 
 
-class Command(BaseCommand):
+class Command(LeekCommand):
     """Push a task from a shell or a crontab."""
 
     help = "Pushes a task: leek_push shop.tasks.remind --args '[42]' --kwargs '{\"urgent\": true}'"
-    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the callable, its arguments and where it is to run."""
@@ -35,7 +34,7 @@ class Command(BaseCommand):
             row = chosen.push(find(options["callable"]), *task_args, **task_kwargs)
         except (CallableNotFound, InvalidTask) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Pushed task {row.pk}.")
+        self.say(f"Pushed task {row.pk}.")
 
 
 def parsed(option: str, text: str, kind: type) -> Any:

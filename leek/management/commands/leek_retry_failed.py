@@ -6,12 +6,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
+from django.db.models import BigIntegerField
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from leek import checks, client, upkeep
+from leek import client, upkeep
+from leek.management.base import LeekCommand
 from leek.management.progress import Progress
+
+
+def task_id(text: str) -> int:
+    """Parse the id of a task."""
+    if text.isdecimal() and 0 < (number := int(text)) <= BigIntegerField.MAX_BIGINT:
+        return number
+    raise argparse.ArgumentTypeError(f"{text} is not the id of a task")
 
 
 def word(text: str) -> str:
@@ -39,15 +48,14 @@ def as_stored(time: datetime) -> datetime:
     return time if timezone.is_naive(time) else timezone.make_naive(time)
 
 
-class Command(BaseCommand):
+class Command(LeekCommand):
     """Push failed tasks back: all of them, or those that are chosen."""
 
     help = "Pushes failed tasks back, with clean counters; all of them, or those that are chosen."
-    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add which tasks are meant."""
-        parser.add_argument("ids", nargs="*", type=int, metavar="id", help="ids of tasks")
+        parser.add_argument("ids", nargs="*", type=task_id, metavar="id", help="ids of tasks")
         parser.add_argument("--task", type=word, help="dotted path of the callable")
         parser.add_argument("--queue", type=word)
         parser.add_argument(
@@ -66,9 +74,9 @@ class Command(BaseCommand):
             since=options["since"],
         ).rows()
         if options["dry_run"]:
-            self.stdout.write(f"Would push back {chosen.count()} tasks.")
+            self.say(f"Would push back {chosen.count()} tasks.")
             return
         progress = Progress(self.stderr, chosen.count)
-        pushed = sum(progress.track(upkeep.retry(chosen)))
-        client.hint()
-        self.stdout.write(f"Pushed back {pushed} tasks.")
+        if pushed := sum(progress.track(upkeep.retry(chosen))):
+            client.hint()
+        self.say(f"Pushed back {pushed} tasks.")

@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from leek import checks, conf
 from leek.conf import config
+from leek.management.base import LeekCommand
 from leek.retry import RetryPolicy
 from leek.server.listener import PortInUse
 from leek.server.pool import PoolOptions
 from leek.server.supervisor import ServerOptions, Supervisor
 
 T = TypeVar("T")
+CANNOT_LISTEN = 2  # exit code
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
@@ -31,11 +33,10 @@ def value_of(kind: conf.Kind[T]) -> Callable[[str], T]:
     return parse
 
 
-class Command(BaseCommand):
+class Command(LeekCommand):
     """Run pushed tasks until stopped: by a signal, by leek_stop, or by an option."""
 
     help = "Runs pushed tasks. SIGTERM, SIGINT and leek_stop stop it gracefully."
-    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options; what is left out is taken from the settings."""
@@ -69,11 +70,15 @@ class Command(BaseCommand):
         log_to_stderr(options["verbosity"])
         try:
             supervisor = Supervisor(server_options(options), pool_options(options))
-        except (PortInUse, OSError) as error:
+        except PortInUse as error:
+            remedy = "Stop what listens there, or choose another --port."
             raise CommandError(
-                f"leek_server cannot listen: {error}. Stop what listens there, or choose another"
-                " --port.",
-                returncode=2,
+                f"leek_server cannot listen: {error}. {remedy}", returncode=CANNOT_LISTEN
+            ) from error
+        except OSError as error:
+            place = chosen(options["host"], config.TASKS_HOST)
+            raise CommandError(
+                f"leek_server cannot listen at {place}: {error}.", returncode=CANNOT_LISTEN
             ) from error
         self.check(tags=[checks.DATABASE])
         if not supervisor.run(self.say_ready):
@@ -131,3 +136,4 @@ def log_to_stderr(verbosity: int) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(LEVELS.get(verbosity, logging.DEBUG))
+        logger.propagate = False  # a task may give the root logger a handler

@@ -5,19 +5,19 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from django import db
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from leek import checks, client, status
+from leek import client, status
 from leek.conf import config
 from leek.exceptions import ServerUnreachable
+from leek.management.base import LeekCommand
 from leek.protocol import Reply
 
 QUESTIONS = ("ping", "waiting", "handled")
 WORKER_OFF, NO_SERVER = 1, 2  # exit codes
 
 
-class Command(BaseCommand):
+class Command(LeekCommand):
     """Show how the queue and its server are.
 
     Exit codes: 0 if the Worker is on, 1 if it is stopped, 2 if no server answers.
@@ -27,7 +27,6 @@ class Command(BaseCommand):
         "Shows how the queue and its server are. Exit code 0: the Worker is on; 1: it is stopped;"
         " 2: no server answers."
     )
-    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the question and the output format."""
@@ -55,10 +54,7 @@ class Command(BaseCommand):
 
     def show(self, *, as_json: bool) -> None:
         """Print everything at a glance."""
-        try:
-            figures = status.figures()
-        except db.Error as error:
-            raise CommandError(f"The database does not answer: {error}") from error
+        figures = status.figures()
         try:
             reply, problem = client.ask("ping"), None
         except ServerUnreachable as error:

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from leek import checks, client
+from leek import client
 from leek.exceptions import ServerUnreachable
+from leek.management.base import LeekCommand
 
 REFUSED, NO_SERVER = 1, 2  # exit codes
 
 
-class Command(BaseCommand):
+class Command(LeekCommand):
     """Stop the Worker gracefully, then the server, and return when that is done."""
 
     help = "Stops the Worker gracefully, then the server. Exit code 2: no server answers."
-    requires_system_checks = [checks.SETTINGS]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the option that leaves the socket."""
@@ -33,4 +33,4 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=NO_SERVER) from error
         if not reply.ok:
             raise CommandError(f"leek_server refuses: {reply.value}.", returncode=REFUSED)
-        self.stdout.write("Worker off." if options["worker_only"] else "Server stopped.")
+        self.say("Worker off." if options["worker_only"] else "Server stopped.")

@@ -7,6 +7,7 @@ so that their ratios mean something on any machine.
 """
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     os.environ["LEEK_TASKS_PORT"] = str(free_port())
     django.setup()
+    logging.getLogger("leek").setLevel(logging.ERROR)  # one figure is of pushes without a server
     with test_database():
         measure(options.pushes, options.tasks)
 

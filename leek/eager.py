@@ -6,7 +6,7 @@ production would refuse is refused here too. It is tried once, and its due time 
 
 from leek import lifecycle
 from leek.conf import config
-from leek.database import mended_transaction
+from leek.connections import mended_transaction
 from leek.models import QueuedTasks, queue_database
 from leek.retry import RetryPolicy
 from leek.server.executor import Executor

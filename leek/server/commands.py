@@ -7,7 +7,7 @@ from django import db
 
 from leek import status
 from leek.conf import protocol_secrets
-from leek.database import close_connections
+from leek.connections import close_connections
 from leek.protocol import Reply, answer_to, answers_match
 
 WORKER_OFF = Reply(False, "Worker Off")

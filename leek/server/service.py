@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from django import db
 
-from leek.database import close_connections, distrust_connections, refresh_connections
+from leek.connections import close_connections, distrust_connections, refresh_connections
 from leek.retry import backoff
 from leek.server.journal import journal
 

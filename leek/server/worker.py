@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from leek.database import refresh_connections
+from leek.connections import refresh_connections
 from leek.outcome import Claimed, Outcome, Success
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor

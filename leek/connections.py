@@ -1,0 +1,71 @@
+"""How Django's connections are kept healthy between tasks, and what hangs on their transactions."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections, reset_queries, transaction
+
+
+def refresh_connections() -> None:
+    """Make this thread's connections fit for the next task, as Django does between requests.
+
+    They are not closed for their age: whatever CONN_MAX_AGE says, a connection is kept as long as
+    it works. After an error it is tried, and replaced by the next query where it does not work.
+    """
+    reset_queries()
+    for connection in connections.all(initialized_only=True):
+        connection.close_at = None
+        if connection.in_atomic_block:  # a task left its transaction open
+            connection.close()
+            del connections[connection.alias]  # closed so, Django would never connect again
+        else:
+            _check_health(connection, connection.settings_dict["CONN_HEALTH_CHECKS"])
+            connection.close_if_unusable_or_obsolete()
+
+
+def distrust_connections() -> None:
+    """Let the next query of this thread try its connection first: it has not been used for long."""
+    for connection in connections.all(initialized_only=True):
+        _check_health(connection, True)
+
+
+def _check_health(connection: Any, enabled: bool) -> None:
+    """Let Django try the connection at the next query, or leave that be."""
+    connection.health_check_enabled = enabled
+    connection.health_check_done = False
+
+
+def close_connections() -> None:
+    """Close this thread's connections."""
+    connections.close_all()
+
+
+def on_commit_once(alias: str, action: Callable[[], None]) -> None:
+    """Run `action` when the current transaction commits, once however often this is called.
+
+    Without a transaction it is run at once; where autocommit is off, and so nobody tells of the
+    commit, not at all. A registration that is there already belongs to a savepoint that encloses
+    this one, or to one that can no longer be rolled back.
+    """
+    connection = connections[alias]
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        return
+    registered = connection.run_on_commit
+    if not any(entry[1] is action for entry in registered):
+        transaction.on_commit(action, using=alias, robust=True)
+
+
+@contextmanager
+def mended_transaction(alias: str) -> Iterator[None]:
+    """Undo what is done inside, if it leaves an open transaction that takes no more statements."""
+    connection = connections[alias]
+    savepoint = connection.savepoint() if connection.in_atomic_block else None
+    yield
+    if savepoint is None:
+        return
+    if connection.needs_rollback or not connection.is_usable():
+        connection.set_rollback(False)
+        connection.savepoint_rollback(savepoint)
+    else:
+        connection.savepoint_commit(savepoint)

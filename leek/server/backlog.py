@@ -11,15 +11,20 @@ _END: _Entry = (-1_000_000, 0, None)  # before any priority
 
 
 class Backlog:
-    """Takes claimed tasks from the dispatcher, and hands them to the workers, most urgent first."""
+    """Takes claimed tasks from the dispatcher, and hands them to the workers, most urgent first.
+
+    `last_moved` is when, by the monotonic clock, a worker took a task, or the first one came.
+    """
 
     def __init__(self) -> None:
         self._queue: PriorityQueue[_Entry] = PriorityQueue()
         self._ended = False
-        self.last_taken = time.monotonic()
+        self.last_moved = time.monotonic()
 
     def put(self, claimed: list[Claimed]) -> None:
         """Add tasks to be run."""
+        if not self.waiting:
+            self.last_moved = time.monotonic()
         for task in claimed:
             self._queue.put((-task.priority, task.id, task))
 
@@ -29,7 +34,7 @@ class Backlog:
         if self._ended:
             self._put_back(entry)  # for the next worker, or for drain()
             return None
-        self.last_taken = time.monotonic()
+        self.last_moved = time.monotonic()
         return entry[2]
 
     def done(self) -> None:

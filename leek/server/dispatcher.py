@@ -99,7 +99,7 @@ class Dispatcher(Service):
         if self.stopping.is_set():
             return
         distrust_after(fell_asleep)
-        if time.monotonic() - self._backlog.last_taken > STALLED_AFTER:
+        if time.monotonic() - self._backlog.last_moved > STALLED_AFTER:
             self._clear_backlog()
         self._release()
         self._claim()

@@ -12,6 +12,8 @@ class Journal(logging.LoggerAdapter[logging.Logger]):
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log, or do nothing."""
+        if not self.isEnabledFor(level):
+            return
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one
         with suppress(Exception):
             super().log(level, msg, *args, **kwargs)

@@ -101,7 +101,7 @@ def test_what_could_not_be_given_back_is_given_back_later(
     scene.dispatcher.task_ended()
     push_many([(noop, (), {})] * 2)
     scene.backlog.put(lifecycle.claim(scene.lease.server_id, 99, 2, None))
-    scene.backlog.last_taken = 0.0  # the workers are busy with slow tasks
+    scene.backlog.last_moved = 0.0  # the workers are busy with slow tasks
     monkeypatch.setattr(lifecycle, "release", failing_once(lifecycle.release))
     scene.alarm.ring()
     with pytest.raises(OperationalError):

@@ -108,8 +108,18 @@ def test_unfinished_counts_what_was_not_done() -> None:
     assert backlog.unfinished == 1
 
 
-def test_taking_a_task_is_noted() -> None:
-    backlog = backlog_of(task(1))
-    before = backlog.last_taken
+def test_taking_a_task_is_a_move() -> None:
+    backlog = backlog_of(task(1), task(2))
+    backlog.last_moved = 0.0
     backlog.take()
-    assert backlog.last_taken >= before
+    assert backlog.last_moved > 0
+
+
+def test_the_first_task_that_comes_is_a_move_and_a_further_one_is_not() -> None:
+    backlog = backlog_of()
+    backlog.last_moved = 0.0  # nothing came for long: that is no reason to call the task stalled
+    backlog.put([task(1)])
+    assert backlog.last_moved > 0
+    backlog.last_moved = 0.0
+    backlog.put([task(2)])
+    assert backlog.last_moved == 0

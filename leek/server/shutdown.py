@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_former: dict[signal.Signals, Any] = {}  # the handlers that were there before
 
 
 @contextmanager
@@ -20,20 +23,30 @@ def on_stop_signals(action: Callable[[], None], wakeup_fd: int) -> Iterator[None
         yield
         return
 
-    process = os.getpid()
-
     def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == process:
-            action()
-        else:  # a child that a task has forked: it ends as it would without this server
-            signal.signal(number, old[signal.Signals(number)])
-            os.kill(os.getpid(), number)
+        action()
 
-    old = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    for number in STOP_SIGNALS:
+        _former[number] = signal.signal(number, handle)
     old_fd = signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
     try:
         yield
     finally:
         signal.set_wakeup_fd(old_fd)
-        for number, handler in old.items():
-            signal.signal(number, handler)
+        _restore()
+
+
+def _restore() -> None:
+    while _former:
+        number, handler = _former.popitem()
+        signal.signal(number, handler)
+
+
+def _forget_in_child() -> None:
+    """Have a child that a task forks end by a signal, as it would without this server."""
+    if _former:
+        signal.set_wakeup_fd(-1)
+        _restore()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Subquery
 
 from leek.database import Now
-from leek.models import QueuedTasks, QueuedTasksQuerySet, Servers, queue_database
+from leek.models import QueuedTasks, Servers
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,9 @@ class Agenda:
 
 def look(server_id: int, queues: list[str] | None) -> Agenda:
     """Tell what there is to do, in one statement."""
-    tasks = _tasks().of_queues(queues)
+    tasks = QueuedTasks.objects.of_queues(queues)
     found = (
-        Servers.objects.using(queue_database())
-        .filter(pk=server_id)
+        Servers.objects.filter(pk=server_id)
         .values_list(
             Exists(tasks.ready()),
             Subquery(tasks.deferred().values("run_after")[:1]),
@@ -41,10 +40,6 @@ def look(server_id: int, queues: list[str] | None) -> Agenda:
 
 def orphaned(server_id: int) -> list[int]:
     """Return the ids that own claimed tasks but are of no server, other than this one's."""
-    known = Servers.objects.using(queue_database()).filter(pk=OuterRef("owner"))
-    claimed = _tasks().running().exclude(owner=None).exclude(owner=server_id)
+    known = Servers.objects.filter(pk=OuterRef("owner"))
+    claimed = QueuedTasks.objects.running().exclude(owner=None).exclude(owner=server_id)
     return list(claimed.exclude(Exists(known)).values_list("owner", flat=True).distinct())
-
-
-def _tasks() -> QueuedTasksQuerySet:
-    return QueuedTasks.objects.using(queue_database())

@@ -26,9 +26,11 @@ def this_host() -> str:
         return f"{socket.gethostname()}/{uuid.getnode():x}"
 
 
-def can_register() -> bool:
-    """Tell whether the queue's database has the table of servers: it was migrated."""
-    return has_table(queue_database(), Servers._meta.db_table)
+def remedy() -> str | None:
+    """Return what to do where no server can register, if there is more to do than to wait."""
+    if has_table(queue_database(), Servers._meta.db_table):
+        return None
+    return "leek's tables are missing: run manage.py migrate"
 
 
 def register(

@@ -36,8 +36,6 @@ from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
 
 PUSH_BATCH = 1000
 _COLUMNS = Claimed._fields[:-2]  # all but the fence
-
-
 _GIVEN_BACK: dict[str, Any] = {"state": State.READY, "owner": None}
 
 

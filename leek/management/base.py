@@ -35,6 +35,6 @@ class LeekCommand(BaseCommand):
 def explain(error: db.Error) -> str:
     """Return what is the matter with the database, in one line."""
     with suppress(db.Error):
-        if not leases.can_register():
-            return "leek's tables are missing: run manage.py migrate"
+        if remedy := leases.remedy():
+            return remedy
     return f"The database fails: {' '.join(str(error).split())}"

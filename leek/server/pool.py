@@ -69,7 +69,7 @@ class WorkerPool:
             self._backlog,
             self._pace,
             self._alarm,
-            is_all_stored=lambda: self._recorder.is_idle,
+            is_all_stored=lambda: self._recorder.is_all_stored,
             on_dead_servers=self._rescuer.wake,
             on_lost_lease=self._heartbeat.wake,
             on_idle=on_idle,

@@ -51,7 +51,7 @@ class Recorder(Service):
         self._arrived.put(None)
 
     @property
-    def is_idle(self) -> bool:
+    def is_all_stored(self) -> bool:
         """Whether everything that was handed over is stored."""
         return self._settled == self.handled
 

@@ -49,8 +49,8 @@ class Registration(Service):
     def _name_the_remedy(self) -> None:
         """Say what to do, if it is not just to wait."""
         with suppress(db.Error):
-            if not self._remedy_is_named and not leases.can_register():
-                journal.error("leek's tables are missing: run manage.py migrate")
+            if not self._remedy_is_named and (remedy := leases.remedy()):
+                journal.error(remedy)
                 self._remedy_is_named = True
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 from django import db
@@ -130,7 +131,8 @@ class Service:
             action()
         except db.Error as error:
             self._outage.hit(self.name, error)
-            refresh_connections()
+            with suppress(Exception):  # what is broken may also fail to close
+                refresh_connections()
         except Exception:  # noqa: BLE001 (it is logged)
             journal.exception("leek's %s met an error and goes on", self.name)
         else:

@@ -13,6 +13,7 @@ from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task
+from leek.server import service
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor
 from leek.server.heartbeat import Lease
@@ -82,6 +83,19 @@ def test_no_error_ends_the_loop(error: Exception) -> None:
 
 
 @pytest.mark.logs_errors
+def test_a_connection_that_cannot_be_mended_does_not_end_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "refresh_connections", raising(InterfaceError("closed")))
+    reached = threading.Event()
+    loop = Loop(raising(OperationalError("gone")), reached.set)
+    loop.start()
+    assert reached.wait(60)
+    loop.stop()
+    assert loop.join(60)
+
+
+@pytest.mark.logs_errors
 def test_an_outage_is_reported_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     reached = threading.Event()
@@ -102,8 +116,8 @@ def test_an_outage_is_reported_once_and_its_end_once(caplog: pytest.LogCaptureFi
 def test_an_outage_is_over_when_no_service_is_affected(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage()
     outage.over("recorder")
-    for service in ("recorder", "dispatcher"):
-        outage.hit(service, OperationalError("gone"))
+    for name in ("recorder", "dispatcher"):
+        outage.hit(name, OperationalError("gone"))
     outage.over("recorder")
     assert "The database is back." not in caplog.text
     outage.over("dispatcher")

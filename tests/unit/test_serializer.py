@@ -19,7 +19,7 @@ from leek.serializer import LONGEST_RESULT, dump_task, dump_value, load_task, lo
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.unit import values
-from tests.unit.values import JSON_VALUES, PICKLE_VALUES, Order, exactly, type_name
+from tests.unit.values import JSON_VALUES, PICKLE_VALUES, Order, exactly, make_value, type_name
 
 ECHO = "tests.site.tasks.echo"
 sung: list[str] = []
@@ -132,23 +132,9 @@ def test_a_nested_value_that_json_lacks_comes_back_exactly(
     assert exactly(through(nest(value))) == exactly(nest(value))
 
 
-def make_value(chance: random.Random, depth: int = 4) -> Any:
-    """Return any value of any shape."""
-    kind = chance.choice(["leaf", "leaf", "list", "tuple", "dict", "$dict"])
-    if kind == "leaf" or not depth:
-        return chance.choice(JSON_VALUES + PICKLE_VALUES)
-    items = [make_value(chance, depth - 1) for _ in range(chance.randrange(4))]
-    if kind == "list":
-        return items
-    if kind == "tuple":
-        return tuple(items)
-    prefix = "$" if kind == "$dict" else "key"
-    return {prefix + chance.choice(["date", "tuple", "", "é"]): item for item in items}
-
-
 @pytest.mark.parametrize("seed", range(100))
 def test_any_value_of_any_shape_comes_back_exactly(seed: int) -> None:
-    value = make_value(random.Random(seed))
+    value = make_value(random.Random(seed), JSON_VALUES + PICKLE_VALUES)
     assert exactly(through(value)) == exactly(value)
 
 

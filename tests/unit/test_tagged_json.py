@@ -10,7 +10,15 @@ from uuid import UUID
 import pytest
 
 from leek.tagged_json import NotExact, decode, encode
-from tests.unit.values import BERLIN, JSON_VALUES, NOON, PICKLE_VALUES, exactly, type_name
+from tests.unit.values import (
+    BERLIN,
+    JSON_VALUES,
+    NOON,
+    PICKLE_VALUES,
+    exactly,
+    make_value,
+    type_name,
+)
 
 
 def through(value: Any) -> Any:
@@ -33,23 +41,9 @@ def test_a_nested_value_comes_back_exactly(nest: Callable[[Any], Any], value: An
     assert exactly(through(nest(value))) == exactly(nest(value))
 
 
-def make_value(chance: random.Random, depth: int = 4) -> Any:
-    """Return any value of any shape."""
-    kind = chance.choice(["leaf", "leaf", "list", "tuple", "dict", "$dict"])
-    if kind == "leaf" or not depth:
-        return chance.choice(JSON_VALUES)
-    items = [make_value(chance, depth - 1) for _ in range(chance.randrange(4))]
-    if kind == "list":
-        return items
-    if kind == "tuple":
-        return tuple(items)
-    prefix = "$" if kind == "$dict" else "key"
-    return {prefix + chance.choice(["date", "tuple", "", "é"]): item for item in items}
-
-
 @pytest.mark.parametrize("seed", range(100))
 def test_any_value_of_any_shape_comes_back_exactly(seed: int) -> None:
-    value = make_value(random.Random(seed))
+    value = make_value(random.Random(seed), JSON_VALUES)
     assert exactly(through(value)) == exactly(value)
 
 

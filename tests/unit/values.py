@@ -1,5 +1,6 @@
 """Values that JSON holds exactly, values that only a pickle holds, and how to compare them."""
 
+import random
 from collections import OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
@@ -195,3 +196,17 @@ PICKLE_VALUES: list[Any] = [
     UTC,
     BERLIN,
 ]
+
+
+def make_value(chance: random.Random, leaves: list[Any], depth: int = 4) -> Any:
+    """Return any value of any shape, made of these leaves."""
+    kind = chance.choice(["leaf", "leaf", "list", "tuple", "dict", "$dict"])
+    if kind == "leaf" or not depth:
+        return chance.choice(leaves)
+    items = [make_value(chance, leaves, depth - 1) for _ in range(chance.randrange(4))]
+    if kind == "list":
+        return items
+    if kind == "tuple":
+        return tuple(items)
+    prefix = "$" if kind == "$dict" else "key"
+    return {prefix + chance.choice(["date", "tuple", "", "é"]): item for item in items}

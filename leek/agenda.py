@@ -10,9 +10,13 @@ from leek.models import QueuedTasks, Servers
 
 @dataclass(frozen=True)
 class Agenda:
-    """What there is to do: work now, seconds until the next deferred task, others' dead servers."""
+    """What there is to do: work now, seconds until the next deferred task, others' dead servers.
+
+    `suspects` are tasks to be run one at a time.
+    """
 
     ready: bool
+    suspects: bool
     next_due: float | None
     dead_servers: bool
     registered: bool = True
@@ -25,17 +29,18 @@ def look(server_id: int, queues: list[str] | None) -> Agenda:
         Servers.objects.filter(pk=server_id)
         .values_list(
             Exists(tasks.ready()),
-            Subquery(tasks.deferred().values("run_after")[:1]),
+            Exists(tasks.suspects()),
+            Subquery(tasks.deferred().filter(suspect=False).values("run_after")[:1]),
             Exists(Servers.objects.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
             Now(),
         )
         .first()
     )
     if found is None:
-        return Agenda(ready=False, next_due=None, dead_servers=False, registered=False)
-    ready, due_at, dead_servers, now = found
+        return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
+    ready, suspects, due_at, dead_servers, now = found
     next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
-    return Agenda(bool(ready), next_due, bool(dead_servers))
+    return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers))
 
 
 def orphaned(server_id: int) -> list[int]:

@@ -80,6 +80,10 @@ def _period(value: Any) -> float:
     return seconds
 
 
+def _period_or_none(value: Any) -> float | None:
+    return None if value is None else _period(value)
+
+
 def _parse_flag(text: str) -> bool:
     if text.lower() in Env.BOOLEAN_TRUE_STRINGS:
         return True
@@ -131,6 +135,7 @@ ANY_PORT = Kind("a port number from 0 to 65535", _number(0, 65535), int)
 COUNT = Kind("a whole number from 1", _number(1), int)
 SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
 PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
+PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)
 NAMES = Kind("a list of names, or None for all", _names_or_none, _parse_names)
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
 
@@ -190,6 +195,8 @@ class Config:
     EAGER = Setting(False, FLAG)
     WORKERS = Setting(1, COUNT)
     QUEUES = Setting(None, NAMES)
+    ISOLATE = Setting(False, FLAG)
+    TIMEOUT = Setting(None, PERIOD_OR_NONE)
     MAX_RETRIES = Setting(3, COUNT)
     RETRY_DELAY = Setting(1, SECONDS)
     RETRY_DELAY_MAX = Setting(600, SECONDS)

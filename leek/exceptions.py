@@ -43,6 +43,10 @@ class WorkerLost(LeekError):
     """A task was running each of `MAX_CRASHES` times that its process died."""
 
 
+class TaskTimeout(LeekError):
+    """A task ran longer than `TIMEOUT`."""
+
+
 class ServerUnreachable(LeekError):
     """No `leek_server` answered."""
 

@@ -4,6 +4,8 @@
                ▲  ◄──release, rescue──┤ ├────────► FAILED ──retry_failed──► READY
                └─promote── DEFERRED ◄─┘
 
+A suspect is the exception: given back it is DEFERRED, and only `claim_suspect` takes it from there.
+
 Each move of a claimed task is fenced: it changes a row only while it has this owner and this claim
 number. Each transaction begins with a write, because one that begins with a read cannot become a
 writer on SQLite while another one writes.
@@ -11,17 +13,15 @@ writer on SQLite while another one writes.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, When
 from django.db.models.deletion import ProtectedError, RestrictedError
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from leek.database import Now, after, claim_rows, insert_rows
-from leek.exceptions import WorkerLost
 from leek.models import (
     FailedTasks,
     QueuedTasks,
@@ -32,11 +32,14 @@ from leek.models import (
     has_referrers,
     queue_database,
 )
-from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
+from leek.outcome import Claimed, Crash, Failure, Outcome, Retry, Success
 
 PUSH_BATCH = 1000
 _COLUMNS = Claimed._fields[:-2]  # all but the fence
-_GIVEN_BACK: dict[str, Any] = {"state": State.READY, "owner": None}
+_GIVEN_BACK: dict[str, Any] = {
+    "state": Case(When(suspect=True, then=State.DEFERRED), default=State.READY),
+    "owner": None,
+}
 
 
 class Superseded(Exception):
@@ -69,8 +72,8 @@ def push_many(rows: Sequence[QueuedTasks]) -> list[QueuedTasks]:
 
 def promote(queues: list[str] | None, limit: int) -> int:
     """Make up to `limit` deferred tasks ready whose time has come; return how many."""
-    due = list(_tasks().of_queues(queues).due().values_list("pk", flat=True)[:limit])
-    return _tasks().filter(pk__in=due, state=State.DEFERRED).update(state=State.READY)
+    due = _tasks().of_queues(queues).due().filter(suspect=False).values_list("pk", flat=True)
+    return _tasks().filter(pk__in=list(due[:limit]), state=State.DEFERRED).update(state=State.READY)
 
 
 def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> list[Claimed]:
@@ -78,13 +81,19 @@ def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> 
 
     `number` is one that the server has never used before.
     """
+    return _claim(_tasks().of_queues(queues).ready(), server_id, number, limit)
+
+
+def claim_suspect(server_id: int, number: int, queues: list[str] | None) -> list[Claimed]:
+    """Take one suspect for a server that has no other, so that a crash can be charged to it."""
+    return _claim(_tasks().of_queues(queues).suspects(), server_id, number, limit=1)
+
+
+def _claim(
+    candidates: QueuedTasksQuerySet, server_id: int, number: int, limit: int
+) -> list[Claimed]:
     rows = claim_rows(
-        _tasks().of_queues(queues).ready(),
-        limit,
-        _COLUMNS,
-        state=State.RUNNING,
-        owner_id=server_id,
-        claim=number,
+        candidates, limit, _COLUMNS, state=State.RUNNING, owner_id=server_id, claim=number
     )
     return [Claimed._make((*row, server_id, number)) for row in rows]
 
@@ -124,10 +133,12 @@ def _settle_together(outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Retry):
                 _retry_later(outcome)
+            elif isinstance(outcome, Crash):
+                _crash(outcome)
 
 
 def _succeed(outcomes: Sequence[Success]) -> None:
-    _move(outcomes, state=State.SUCCESSFUL, tries=F("tries") + 1, unique_key=None)
+    _move(outcomes, state=State.SUCCESSFUL, tries=F("tries") + 1, unique_key=None, suspect=False)
     SuccessTasks.objects.using(queue_database()).bulk_create(
         SuccessTasks(
             task_id=outcome.claimed.id,
@@ -140,30 +151,33 @@ def _succeed(outcomes: Sequence[Success]) -> None:
 
 
 def _fail(outcomes: Sequence[Failure]) -> None:
-    _move(outcomes, state=State.FAILED, tries=F("tries") + 1)
-    _record_failures(
-        [
-            (outcome.claimed.id, outcome.error, outcome.started_at, outcome.finished_at)
-            for outcome in outcomes
-        ]
-    )
+    _move(outcomes, state=State.FAILED, tries=F("tries") + 1, suspect=False)
+    _record_failures(outcomes)
 
 
-def _record_failures(failed: Sequence[tuple[int, ErrorReport, datetime, datetime]]) -> None:
+def _crash(outcome: Crash) -> None:
+    if outcome.is_last:
+        _move([outcome], state=State.FAILED, crashes=outcome.crashes, suspect=False)
+        _record_failures([outcome])
+    else:
+        _move([outcome], crashes=outcome.crashes, **_GIVEN_BACK)
+
+
+def _record_failures(failed: Sequence[Failure | Crash]) -> None:
     """Write the outcome of tasks that are failed already, and free their unique keys."""
-    rows = _tasks().filter(pk__in=[failure[0] for failure in failed])
+    rows = _tasks().filter(pk__in=[outcome.claimed.id for outcome in failed])
     keys = dict(rows.exclude(unique_key=None).values_list("pk", "unique_key")) if failed else {}
     FailedTasks.objects.using(queue_database()).bulk_create(
         FailedTasks(
-            task_id=task_id,
-            exception_type=error.type[:255],
-            exception_message=error.message,
-            traceback=error.traceback,
-            unique_key=keys.get(task_id),
-            started_at=started_at,
-            finished_at=finished_at,
+            task_id=outcome.claimed.id,
+            exception_type=outcome.error.type[:255],
+            exception_message=outcome.error.message,
+            traceback=outcome.error.traceback,
+            unique_key=keys.get(outcome.claimed.id),
+            started_at=outcome.started_at,
+            finished_at=outcome.finished_at,
         )
-        for task_id, error, started_at, finished_at in failed
+        for outcome in failed
     )
     if keys:
         rows.update(unique_key=None)
@@ -177,6 +191,7 @@ def _retry_later(outcome: Retry) -> None:
         owner=None,
         run_after=after(outcome.delay),
         tries=F("tries") + int(outcome.spends_try),
+        suspect=False,
         **parked,
     )
 
@@ -191,13 +206,19 @@ def _move(outcomes: Sequence[Outcome], **changes: Any) -> None:
 def _was_settled(outcome: Outcome) -> bool:
     """Tell whether this very outcome is stored already: only the answer to its commit got lost."""
     claimed = outcome.claimed
-    finished = {Success: State.SUCCESSFUL, Failure: State.FAILED}.get(type(outcome))
-    return (
-        finished is not None
-        and _tasks()
-        .filter(pk=claimed.id, owner=claimed.owner, claim=claimed.claim, state=finished)
-        .exists()
-    )
+    row = _tasks().filter(pk=claimed.id, claim=claimed.claim)
+    match outcome:
+        case Success():
+            row = row.filter(owner=claimed.owner, state=State.SUCCESSFUL)
+        case Failure() | Crash(is_last=True):
+            row = row.filter(owner=claimed.owner, state=State.FAILED)
+        case Retry(spends_try=True):
+            row = row.filter(owner=None, tries=claimed.tries + 1)
+        case Retry():
+            row = row.filter(owner=None, tries=claimed.tries).exclude(parked_since=None)
+        case Crash():
+            row = row.filter(owner=None, crashes=outcome.crashes)
+    return row.exists()
 
 
 # Give back
@@ -222,13 +243,19 @@ def release_all(server_id: int) -> int:
 
 
 def rescue(
-    dead: Servers, was_running: Collection[int], max_crashes: int, *, even_if_renewed: bool = False
+    dead: Servers,
+    was_running: Collection[int] | None,
+    max_crashes: int,
+    *,
+    even_if_renewed: bool = False,
 ) -> Rescued | None:
     """End the lease of a dead server and give its tasks back; return what became of them.
 
     Those that it was running crashed with it: at the `max_crashes`th crash a task fails as
-    WorkerLost. Return None, and do nothing, if the lease was renewed in the meantime, or another
-    server was faster.
+    WorkerLost. Where nobody knows what it was running (`was_running` None), all are suspects;
+    charged is only the one that was a suspect before, because a server runs these one at a time.
+    Return None, and do nothing, if the lease was renewed in the meantime, or another server was
+    faster.
     """
     alias = queue_database()
     lease = Servers.objects.using(alias).filter(pk=dead.pk)
@@ -237,23 +264,24 @@ def rescue(
     with transaction.atomic(using=alias):
         if not lease._raw_delete(alias):  # one statement: delete() may read first
             return None
-        crashed = _owned(dead.pk).filter(pk__in=was_running)
-        lost = _lose(crashed.filter(crashes__gte=max_crashes - 1))
-        crashed.update(crashes=F("crashes") + 1)
-        return Rescued(given_back=release_all(dead.pk), lost=lost)
+        crashes = _crashes(dead.pk, was_running, max_crashes)
+        for crash in crashes:
+            _crash(crash)
+        if was_running is None:
+            _owned(dead.pk).update(suspect=True)
+        lost = [crash.claimed.id for crash in crashes if crash.is_last]
+        return Rescued(len(crashes) - len(lost) + release_all(dead.pk), lost)
 
 
-def _lose(crashed: QuerySet[QueuedTasks]) -> list[int]:
-    """Fail tasks whose process died once too often; return their ids."""
+def _crashes(server_id: int, was_running: Collection[int] | None, max_crashes: int) -> list[Crash]:
+    """Return the crashes of the tasks that a dead server was running."""
+    owned = _owned(server_id)
+    known = {"suspect": True} if was_running is None else {"pk__in": was_running}
     now = timezone.now()
-    failed = []
-    for task_id, crashes in list(crashed.values_list("pk", "crashes")):
-        message = f"the process running it died, for the {crashes + 1}. time"
-        error = ErrorReport(f"{WorkerLost.__module__}.{WorkerLost.__qualname__}", message)
-        failed.append((task_id, error, now, now))
-    crashed.update(state=State.FAILED, owner=None, crashes=F("crashes") + 1)
-    _record_failures(failed)
-    return [failure[0] for failure in failed]
+    return [
+        Crash(Claimed._make(row), now, now, "died", max_crashes)
+        for row in owned.filter(**known).values_list(*Claimed._fields)
+    ]
 
 
 # Finished tasks
@@ -270,6 +298,7 @@ def retry_failed(ids: Sequence[int]) -> int:
                 state=State.READY,
                 tries=0,
                 crashes=0,
+                suspect=False,
                 parked_since=None,
                 owner=None,
                 run_after=Now(),

@@ -112,6 +112,13 @@ class QueuedTasksQuerySet(QueueQuerySet["QueuedTasks"]):
         """Keep the deferred tasks whose time has come, by the database's clock."""
         return self.deferred().filter(run_after__lte=Now())
 
+    def suspects(self) -> "QueuedTasksQuerySet":
+        """Keep the due tasks that may have killed a process: one at a time is run, alone.
+
+        They are deferred ones that only `leek.lifecycle.claim_suspect` takes.
+        """
+        return self.due().filter(suspect=True)
+
     def running(self) -> "QueuedTasksQuerySet":
         """Keep the tasks that a server has claimed."""
         return self.filter(state=State.RUNNING)
@@ -129,6 +136,7 @@ class QueuedTasks(QueueModel):
     tries = models.PositiveIntegerField(_("tries"), default=0)
     crashes = models.PositiveIntegerField(_("crashes"), default=0)
     parked_since = models.DateTimeField(_("parked since"), null=True)
+    suspect = models.BooleanField(_("suspect"), default=False)
     claim = models.BigIntegerField(_("claim"), default=0)
     owner = models.ForeignKey(
         Servers,

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from leek.exceptions import WorkerLost
+
 
 class Claimed(NamedTuple):
     """A row of QueuedTasks as one claim gave it to one server.
 
     `owner` and `claim` are the fence: the row is changed only while it has both. A task that runs
-    in the pusher's own process has no owner.
+    in the pusher's own process has no owner. `suspect` tells that the task may have been running
+    when a process died of which nobody knows what it ran.
     """
 
     id: int
@@ -19,6 +22,7 @@ class Claimed(NamedTuple):
     tries: int
     crashes: int
     parked_since: datetime | None
+    suspect: bool
     owner: int | None
     claim: int
 
@@ -26,6 +30,11 @@ class Claimed(NamedTuple):
     def attempt(self) -> int:
         """The number of the run that this claim leads to, from 1: tries and crashes count."""
         return self.tries + self.crashes + 1
+
+    @property
+    def must_run_alone(self) -> bool:
+        """Whether a process may have died of this task, so that it gets one to itself."""
+        return self.suspect or self.crashes > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +81,40 @@ class Failure:
     error: ErrorReport
 
 
-Outcome = Success | Retry | Failure
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """The attempt ended with its process, and so `how`, in words; it spends no try.
+
+    At the `max_crashes`th crash the task fails.
+    """
+
+    claimed: Claimed
+    started_at: datetime
+    finished_at: datetime
+    how: str
+    max_crashes: int
+
+    @property
+    def crashes(self) -> int:
+        """The number of crashes with this one.
+
+        The first one of a suspect proves that it was the cause of the crash before, too.
+        """
+        proven = 1 if self.claimed.suspect and not self.claimed.crashes else 0
+        return self.claimed.crashes + proven + 1
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the task fails with this crash."""
+        return self.crashes >= self.max_crashes
+
+    @property
+    def error(self) -> ErrorReport:
+        """The error that the task fails with if this crash is its last."""
+        return ErrorReport(
+            type=f"{WorkerLost.__module__}.{WorkerLost.__qualname__}",
+            message=f"the process running it {self.how}, for the {self.crashes}. time",
+        )
+
+
+Outcome = Success | Retry | Failure | Crash

@@ -14,6 +14,7 @@ from typing import Any
 from asgiref.sync import SyncToAsync, async_to_sync
 
 from leek.exceptions import CallableNotFound, InvalidTask
+from leek.time_limit import run_limited, time_limit
 
 _DJANGO_TASK_MODULES = ("django.tasks.base", "django_tasks.base")
 
@@ -32,14 +33,16 @@ class Task:
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
 
-    def run(self) -> Any:
-        """Call it, and return what it returns; a coroutine is run to its end."""
-        result = self.callable(*self.args, **self.kwargs)
-        return async_to_sync(_await)(result) if inspect.iscoroutine(result) else result
+    def run(self, timeout: float | None = None) -> Any:
+        """Call it, and return what it returns; a coroutine is run to its end.
 
-
-async def _await(coroutine: Any) -> Any:
-    return await coroutine
+        Raise TaskTimeout after `timeout` seconds, where `time_limit` can.
+        """
+        with time_limit(timeout):
+            result = self.callable(*self.args, **self.kwargs)
+        if inspect.iscoroutine(result):
+            return async_to_sync(run_limited)(result, timeout)
+        return result
 
 
 def unwrap(candidate: Any) -> Any:

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('tries', models.PositiveIntegerField(default=0, verbose_name='tries')),
                 ('crashes', models.PositiveIntegerField(default=0, verbose_name='crashes')),
                 ('parked_since', models.DateTimeField(null=True, verbose_name='parked since')),
+                ('suspect', models.BooleanField(default=False, verbose_name='suspect')),
                 ('claim', models.BigIntegerField(default=0, verbose_name='claim')),
                 ('unique_key', models.CharField(max_length=255, null=True, unique=True, verbose_name='unique key')),
                 ('pushed_at', models.DateTimeField(verbose_name='pushed at')),

@@ -58,6 +58,11 @@ class Backlog:
         self._queue.put(_END)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing is handed out any more."""
+        return self._ended
+
+    @property
     def waiting(self) -> int:
         """The number of tasks that no worker has taken."""
         return self._queue.qsize()

@@ -69,6 +69,7 @@ class Dispatcher(Service):
         self._claim_numbers = itertools.count(1)
         self._doubtful: tuple[int, int] | None = None  # a claim whose answer got lost
         self._unwanted: deque[Claimed] = deque()  # claimed, and to be given back
+        self._suspect: Claimed | None = None  # one at a time, so that it is known what was run
         self._came_back_empty = False
         self._next_look = 0.0
         self._refill_at = 0  # unfinished tasks, from which on more are claimed
@@ -80,9 +81,12 @@ class Dispatcher(Service):
         super().stop()
         self._alarm.ring()
 
-    def task_ended(self) -> None:
+    def task_ended(self, claimed: Claimed) -> None:
         """Claim more if it is time: a worker has finished a task."""
         self._busy_at = time.monotonic()
+        if claimed is self._suspect:
+            self._suspect = None
+            self._alarm.agenda_changed()
         is_time = self._backlog.unfinished <= self._refill_at
         if is_time and (self._alarm.ready or self._is_exhausted()):
             self._alarm.ring()
@@ -127,12 +131,23 @@ class Dispatcher(Service):
     def _claim_up_to(self, room: int) -> int:
         self._doubtful = (self._lease.server_id, next(self._claim_numbers))
         claimed = lifecycle.claim(*self._doubtful, room, self._options.queues)
-        self._doubtful = None
-        self._handed_on += len(claimed)
         self._pace.claimed(len(claimed))
         self._refill_at = self._options.workers + self._pace.ahead // 2 - 1
-        self._backlog.put(claimed)
+        self._hand_on(claimed)
         return len(claimed)
+
+    def _claim_suspect(self) -> None:
+        """Claim the next suspect, whether there is room or not, because tasks may keep coming."""
+        if self._suspect is None and self._lease.is_valid and not self._is_exhausted():
+            self._doubtful = (self._lease.server_id, next(self._claim_numbers))
+            claimed = lifecycle.claim_suspect(*self._doubtful, self._options.queues)
+            self._suspect = claimed[0] if claimed else None
+            self._hand_on(claimed)
+
+    def _hand_on(self, claimed: list[Claimed]) -> None:
+        self._doubtful = None
+        self._handed_on += len(claimed)
+        self._backlog.put(claimed)
 
     def _room(self) -> int:
         room = self._options.workers + self._pace.ahead - self._backlog.unfinished
@@ -151,9 +166,11 @@ class Dispatcher(Service):
             self._on_lost_lease()
         if found.dead_servers:
             self._on_dead_servers()
+        if found.suspects:
+            self._claim_suspect()
         if (found.ready and not self._came_back_empty) or found.next_due == 0:
             self._alarm.work_is_ready()
-        elif was_idle and not found.ready:
+        elif was_idle and not found.ready and not found.suspects:
             self._on_idle(time.monotonic() - self._busy_at)
         self._came_back_empty = False  # rows that others hold are tried again after a poll
 
@@ -181,8 +198,10 @@ class Dispatcher(Service):
             self._alarm.ready = True
         if unwanted := list(self._unwanted):
             lifecycle.release(unwanted)
-            for _ in unwanted:
+            for claimed in unwanted:
                 self._unwanted.popleft()
+                if claimed is self._suspect:
+                    self._suspect = None
             self._handed_on -= len(unwanted)
             self._alarm.ready = True
 

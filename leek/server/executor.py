@@ -25,16 +25,31 @@ _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 class Executor:
     """Takes a claimed task, and hands back an outcome.
 
-    `park_for` is for how many seconds a task waits whose callable does not import.
+    `park_for` is for how many seconds a task waits whose callable does not import; `timeout` for
+    how many seconds one may run.
     """
 
     policy: RetryPolicy
     serializer_mode: str
     park_for: float
+    timeout: float | None = None
 
     def run(self, claimed: Claimed) -> Outcome:
         """Read the task, run it, and tell how it ended."""
-        started_at = timezone.now()
+        process = os.getpid()
+        outcome = self._run(claimed, timezone.now())
+        if os.getpid() != process:  # a child that the task has forked, and let return
+            os._exit(0 if isinstance(outcome, Success) else 1)
+        return outcome
+
+    def failed(self, claimed: Claimed, started_at: datetime, error: ErrorReport) -> Outcome:
+        """Tell what follows a try that failed now."""
+        delay = self.policy.delay_after(claimed.tries + 1, jitter=random.random())  # noqa: S311
+        if delay is None:
+            return Failure(claimed, started_at, timezone.now(), error)
+        return Retry(claimed, started_at, timezone.now(), error, delay)
+
+    def _run(self, claimed: Claimed, started_at: datetime) -> Outcome:
         try:
             task = serializer.load_task(claimed.payload, self.serializer_mode)
         except CallableNotFound as error:
@@ -45,15 +60,10 @@ class Executor:
 
     def _attempt(self, task: Task, claimed: Claimed, started_at: datetime) -> Outcome:
         try:
-            result = serializer.dump_value(task.run(), self.serializer_mode)
+            result = serializer.dump_value(task.run(self.timeout), self.serializer_mode)
         except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
-            report = report_of(error)
-        else:
-            return Success(claimed, started_at, timezone.now(), result)
-        delay = self.policy.delay_after(claimed.tries + 1, jitter=random.random())  # noqa: S311
-        if delay is None:
-            return Failure(claimed, started_at, timezone.now(), report)
-        return Retry(claimed, started_at, timezone.now(), report, delay)
+            return self.failed(claimed, started_at, report_of(error))
+        return Success(claimed, started_at, timezone.now(), result)
 
     def _parked(self, claimed: Claimed, started_at: datetime, error: CallableNotFound) -> Outcome:
         """Wait for a deployment that brings the callable, for `park_for` seconds in all."""

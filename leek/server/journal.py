@@ -4,7 +4,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from leek.outcome import Failure, Outcome, Retry, Success
+from leek.outcome import Crash, Failure, Outcome, Retry, Success
 
 
 class Journal(logging.LoggerAdapter[logging.Logger]):
@@ -50,7 +50,22 @@ def log_outcome(outcome: Outcome) -> None:
             )
         case Failure(error=error):
             journal.error(
-                "Task %s %s failed for good in %.3f s (attempt %s)\n%s", *run, error.traceback
+                "Task %s %s failed for good in %.3f s (attempt %s)\n%s",
+                *run,
+                error.traceback or f"{error.type}: {error.message}",
+            )
+        case Crash(is_last=True, error=error):
+            journal.error(
+                "Task %s %s failed for good in %.3f s (attempt %s): %s", *run, error.message
+            )
+        case Crash(how=how, crashes=crashes, max_crashes=max_crashes):
+            journal.warning(
+                "Task %s %s ended with its process in %.3f s (attempt %s), which %s;"
+                " it runs again, alone (crash %s of %s)",
+                *run,
+                how,
+                crashes,
+                max_crashes,
             )
 
 

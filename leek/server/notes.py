@@ -1,8 +1,8 @@
 """Notes of what each Worker runs, in a small file that outlives the process.
 
 After a crash the file tells which tasks were being run, so that only these are charged with it.
-The kernel keeps what was written to a mapped file when the process is killed, so a note costs a
-memory write and no statement.
+Where it cannot be read, on another host, nobody knows. The kernel keeps what was written to a
+mapped file when the process is killed, so a note costs a memory write and no statement.
 """
 
 import mmap
@@ -24,8 +24,7 @@ def _path(boot: UUID) -> Path:
 class RunningNotes:
     """One entry for each Worker: the id of the task it runs, 0 for none.
 
-    Where the file cannot be made, the notes are kept in memory only, and a crash is charged to no
-    task.
+    Where the file cannot be made, the notes are kept in memory only.
     """
 
     def __init__(self, boot: UUID, workers: int) -> None:
@@ -44,23 +43,28 @@ class RunningNotes:
         """Return the ids of the tasks that are being run."""
         return _ids(self._map[:])
 
+    def clear(self) -> None:
+        """Note that nothing is run any more, whatever still runs."""
+        self._map[:] = bytes(len(self._map))
+
     def remove(self) -> None:
         """Delete the file, after an orderly stop."""
         remove_notes(self._boot)
 
 
-def was_running(boot: UUID) -> Collection[int]:
+def was_running(boot: UUID) -> Collection[int] | None:
     """Return the tasks that a dead server of this host was running.
 
-    Empty where there are no notes to read: on another host, or after a restart of the machine.
+    None where there are no notes to read: on another host, or where the temporary directory was
+    emptied in the meantime.
     """
     path = _path(boot)
     try:
         if path.stat().st_uid != os.geteuid():
-            return set()
+            return None
         return _ids(path.read_bytes())
     except OSError:
-        return set()
+        return None
 
 
 def remove_notes(boot: UUID) -> None:

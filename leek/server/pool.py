@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leek.models import Servers
 from leek.retry import RetryPolicy
@@ -11,6 +11,7 @@ from leek.server.backlog import Backlog
 from leek.server.dispatcher import ClaimOptions, Dispatcher
 from leek.server.executor import Executor
 from leek.server.heartbeat import Heartbeat, Lease
+from leek.server.isolation import ChildLimits, Isolation
 from leek.server.journal import journal
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
@@ -25,7 +26,11 @@ LAST_MOMENT = 0.5  # seconds to store outcomes, and again to resign, whatever th
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """How a pool works; times are in seconds."""
+    """How a pool works; times are in seconds, `max_memory` in bytes.
+
+    With `isolate` each Worker has a child process for its tasks; `max_tasks` and `max_memory` are
+    then the child's, which is replaced.
+    """
 
     workers: int
     queues: list[str] | None
@@ -34,7 +39,10 @@ class PoolOptions:
     serializer_mode: str
     park_for: float
     poll_interval: float
+    timeout: float | None = None
+    isolate: bool = False
     max_tasks: int | None = None
+    max_memory: int | None = None
 
 
 class WorkerPool:
@@ -64,7 +72,12 @@ class WorkerPool:
         )
         self._dispatcher = Dispatcher(
             outage,
-            ClaimOptions(options.workers, options.queues, options.poll_interval, options.max_tasks),
+            ClaimOptions(
+                options.workers,
+                options.queues,
+                options.poll_interval,
+                None if options.isolate else options.max_tasks,
+            ),
             lease,
             self._backlog,
             self._pace,
@@ -75,16 +88,24 @@ class WorkerPool:
             on_idle=on_idle,
             on_exhausted=on_exhausted,
         )
-        shared = self._share(Executor(options.policy, options.serializer_mode, options.park_for))
+        executor = Executor(
+            options.policy, options.serializer_mode, options.park_for, options.timeout
+        )
+        shared = self._share(executor, options.isolate)
+        limits = ChildLimits(options.max_crashes)
+        if options.isolate:
+            limits = replace(limits, max_tasks=options.max_tasks, max_memory=options.max_memory)
         self._workers = [
-            Worker(outage, shared, number, on_worker_end) for number in range(options.workers)
+            Worker(outage, shared, Isolation(executor, limits), number, on_worker_end)
+            for number in range(options.workers)
         ]
 
-    def _share(self, executor: Executor) -> Shared:
+    def _share(self, executor: Executor, isolate: bool) -> Shared:
         return Shared(
             self._lease,
             self._backlog,
             executor,
+            isolate,
             self._notes,
             self._pace,
             on_outcome=self._recorder.record,
@@ -141,11 +162,15 @@ class WorkerPool:
             journal.warning(
                 "Task %s still runs at the deadline: it goes back to the queue", task_id
             )
+        for worker in self._workers:  # before another server may run what is given back
+            worker.abandon()
+        self._notes.clear()
         self._heartbeat.stop()
         self._rescuer.stop()
         resignation = Resignation(self._outage, self._lease.server_id)
         resignation.start()
         resignation.join(max(end - time.monotonic(), LAST_MOMENT))
-        if not resignation.is_accepted:
+        if resignation.is_accepted:
+            self._notes.remove()
+        else:  # the notes stay, and say that nothing has crashed
             journal.warning("This server's tasks are given back when its lease is over")
-        self._notes.remove()

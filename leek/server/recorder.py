@@ -8,7 +8,7 @@ from django import db
 
 from leek import lifecycle
 from leek.database import is_transient
-from leek.outcome import ErrorReport, Failure, Outcome, Retry, Success
+from leek.outcome import Crash, ErrorReport, Failure, Outcome, Retry, Success
 from leek.server.alarm import Alarm
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal, log_refused
@@ -36,13 +36,22 @@ class Recorder(Service):
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
         self._unsettled: list[Outcome] = []
         self._handled_lock = threading.Lock()
+        self._awaited: dict[Outcome, threading.Event] = {}
         self._ending = False
 
     def record(self, outcome: Outcome) -> None:
-        """Hand over an outcome."""
+        """Hand over an outcome; return when it is stored, if it is a crash.
+
+        Until then only the Worker's note tells of that, if this process dies, too.
+        """
         with self._handled_lock:
             self.handled += 1
-        self._arrived.put(outcome)
+        if isinstance(outcome, Crash):
+            self._awaited[outcome] = stored = threading.Event()
+            self._arrived.put(outcome)
+            stored.wait()
+        else:
+            self._arrived.put(outcome)
 
     def stop(self) -> None:
         """End the loop as soon as all outcomes are stored."""
@@ -90,10 +99,19 @@ class Recorder(Service):
             refused = [late for outcome in batch for late in self._settle_alone(outcome)]
         self._unsettled.clear()
         self._settled += len(batch)
+        self._release_awaiting(batch)
         for outcome in refused:
             log_refused(outcome)
         if any(isinstance(outcome, Retry) for outcome in batch):
             self._alarm.agenda_changed()
+        if any(isinstance(outcome, Crash) for outcome in batch):
+            self._alarm.work_is_ready()
+
+    def _release_awaiting(self, outcomes: list[Outcome]) -> None:
+        """Let the Workers go on that wait for these outcomes to be stored."""
+        for outcome in outcomes:
+            if isinstance(outcome, Crash):
+                self._awaited.pop(outcome).set()
 
     def _settle_alone(self, outcome: Outcome) -> list[Outcome]:
         """Store an outcome by itself; one that the database refuses fails its task."""
@@ -118,5 +136,5 @@ def _length(outcome: Outcome) -> int:
             return len(result or "")
         case Failure(error=error):
             return len(error.message) + len(error.traceback)
-        case Retry():  # only the last error is stored
+        case Retry() | Crash():  # only the last error is stored, and a crash has a short one
             return 0

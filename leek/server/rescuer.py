@@ -49,8 +49,8 @@ def rescue_abandoned(server_id: int, max_crashes: int) -> int:
 
 
 def _rescue(dead: Servers, max_crashes: int, *, even_if_renewed: bool) -> int:
-    suspects = was_running(dead.boot)
-    rescued = lifecycle.rescue(dead, suspects, max_crashes, even_if_renewed=even_if_renewed)
+    running = was_running(dead.boot)
+    rescued = lifecycle.rescue(dead, running, max_crashes, even_if_renewed=even_if_renewed)
     if rescued is None:
         return 0
     remove_notes(dead.boot)
@@ -58,7 +58,9 @@ def _rescue(dead: Servers, max_crashes: int, *, even_if_renewed: bool) -> int:
         "The server %s is dead: %s of its tasks are back in the queue (it was running %s)",
         dead,
         rescued.given_back,
-        ", ".join(map(str, sorted(suspects))) or "none that is known",
+        "nobody knows which: one at a time is run, alone"
+        if running is None
+        else ", ".join(map(str, sorted(running))) or "none",
     )
     for task_id in rescued.lost:
         journal.error(

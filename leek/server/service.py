@@ -9,6 +9,7 @@ from typing import ClassVar
 from django import db
 
 from leek.connections import close_connections, distrust_connections, refresh_connections
+from leek.exceptions import LeekError
 from leek.retry import backoff
 from leek.server.journal import journal
 
@@ -133,6 +134,8 @@ class Service:
             self._outage.hit(self.name, error)
             with suppress(Exception):  # what is broken may also fail to close
                 refresh_connections()
+        except LeekError as error:  # it says what is wrong
+            journal.error("leek's %s goes on after an error: %s", self.name, error)
         except Exception:  # noqa: BLE001 (it is logged)
             journal.exception("leek's %s met an error and goes on", self.name)
         else:

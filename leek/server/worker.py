@@ -1,15 +1,15 @@
 """Runs tasks, one at a time."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from leek.connections import refresh_connections
-from leek.outcome import Claimed, Outcome, Success
+from leek.outcome import Claimed, Outcome
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor
 from leek.server.heartbeat import Lease
+from leek.server.isolation import ChildUnavailable, Isolation
 from leek.server.journal import log_outcome
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
@@ -18,15 +18,19 @@ from leek.server.service import Outage, Service, distrust_after
 
 @dataclass(frozen=True)
 class Shared:
-    """What the Workers of a server share: where tasks come from and where outcomes go."""
+    """What the Workers of a server share: where tasks come from and where outcomes go.
+
+    With `isolate` every task is run in the Worker's child process, not only those that must be.
+    """
 
     lease: Lease
     backlog: Backlog
     executor: Executor
+    isolate: bool
     notes: RunningNotes
     pace: Pace
     on_outcome: Callable[[Outcome], None]
-    on_ended: Callable[[], None]
+    on_ended: Callable[[Claimed], None]
     give_back: Callable[[Claimed], None]
 
 
@@ -34,20 +38,35 @@ class Worker(Service):
     """Takes tasks from the backlog, executes them, and hands on their outcomes.
 
     It touches the database only on behalf of the tasks: their connections are kept healthy here.
+    A task that a process may have died of is run in a child process, where it is alone.
     """
 
     name = "worker"
 
     def __init__(
-        self, outage: Outage, shared: Shared, number: int, on_end: Callable[[], None]
+        self,
+        outage: Outage,
+        shared: Shared,
+        isolation: Isolation,
+        number: int,
+        on_end: Callable[[], None],
     ) -> None:
         super().__init__(outage, on_end)
         self._shared = shared
+        self._isolation = isolation
         self._number = number
-        self._process = os.getpid()
 
     def run_once(self) -> None:
         """Wait for a task and run it; end the loop when there will be none."""
+        try:
+            self._take_and_run()
+        except ChildUnavailable:
+            if not self.stopping.is_set():
+                raise
+
+    def _take_and_run(self) -> None:
+        if self._shared.isolate and not self._shared.backlog.has_ended:
+            self._isolation.prepare()
         waiting_since = time.monotonic()
         claimed = self._shared.backlog.take()
         if claimed is None:
@@ -62,17 +81,33 @@ class Worker(Service):
             self._shared.backlog.done()
             self._shared.give_back(claimed)
 
+    def finish(self) -> None:
+        """Let the child process end."""
+        self._isolation.close()
+
+    def abandon(self) -> None:
+        """End now, and with the child process the task that it runs: that is given back."""
+        self.stop()
+        self._isolation.abandon()
+
     def _execute(self, claimed: Claimed) -> Outcome:
         started = time.monotonic()
         self._shared.notes.note(self._number, claimed.id)
         try:
-            outcome = self._shared.executor.run(claimed)
-            if os.getpid() != self._process:  # a child that the task has forked, and let return
-                os._exit(0 if isinstance(outcome, Success) else 1)
+            outcome = self._attempt(claimed)
             self._shared.on_outcome(outcome)
+        except Exception:  # there is no outcome: it runs again
+            self._shared.give_back(claimed)
+            raise
         finally:
             self._shared.notes.note(self._number, 0)
             self._shared.backlog.done()
             self._shared.pace.record(time.monotonic() - started)
-            self._shared.on_ended()
+            self._shared.on_ended(claimed)
         return outcome
+
+    def _attempt(self, claimed: Claimed) -> Outcome:
+        if self._shared.isolate or claimed.must_run_alone:
+            return self._isolation.run(claimed)
+        self._isolation.close()
+        return self._shared.executor.run(claimed)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from leek.api import push_many, push_task_to_queue
-from leek.exceptions import TaskFailed
 from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
 from tests.conftest import StartServer
 from tests.site import tasks
@@ -79,23 +78,6 @@ def test_a_killed_server_loses_neither_what_ran_nor_what_waited(
     assert [row.crashes for row in running] == [1, 1]
     assert {row.crashes for row in waiting} == {0}
     assert Servers.objects.get().pid == successor.process.pid
-
-
-@pytest.mark.logs_errors
-def test_a_task_that_kills_its_process_is_given_up_and_the_others_run(
-    start_server: StartServer,
-) -> None:
-    killer = push_task_to_queue(tasks.kill_own_process)
-    other = push_task_to_queue(tasks.record, "other")
-    for _ in range(3):
-        assert start_server(wait=False).wait() == -9
-    last = start_server()
-    other.wait(60)
-    with pytest.raises(TaskFailed, match="WorkerLost") as caught:
-        killer.wait(60)
-    assert caught.value.type == "leek.exceptions.WorkerLost"
-    assert (killer.crashes, killer.tries) == (3, 0)
-    assert f"Task {killer.pk} failed for good: the process running it died 3 times" in last.log
 
 
 def test_another_host_takes_over_when_the_lease_is_over(

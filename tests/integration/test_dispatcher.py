@@ -10,6 +10,7 @@ from django.db import OperationalError
 from leek import agenda, leases, lifecycle
 from leek.api import push_many
 from leek.models import QueuedTasks
+from leek.outcome import Claimed
 from leek.server import dispatcher as module
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
@@ -96,9 +97,9 @@ def test_what_could_not_be_given_back_is_given_back_later(
 ) -> None:
     push_many([(noop, (), {})] * 2)
     scene.dispatcher.run_once()
-    for _ in range(2):
-        scene.backlog.take()
-    scene.dispatcher.task_ended()
+    taken = [scene.backlog.take() for _ in range(2)]
+    assert taken[0]
+    scene.dispatcher.task_ended(taken[0])
     push_many([(noop, (), {})] * 2)
     scene.backlog.put(lifecycle.claim(scene.lease.server_id, 99, 2, None))
     scene.backlog.last_moved = 0.0  # the workers are busy with slow tasks
@@ -159,7 +160,7 @@ def test_idleness_is_counted_from_the_end_of_the_last_task(scene: Scene, clock: 
     clock.now += 60
     scene.dispatcher.run_once()
     clock.now += 10
-    scene.dispatcher.task_ended()
+    scene.dispatcher.task_ended(Claimed(1, "", "", 0, 0, 0, None, False, 1, 1))
     clock.now += 5
     scene.alarm.agenda_changed()
     scene.dispatcher.run_once()
@@ -202,3 +203,53 @@ def test_what_nobody_began_is_given_back_at_the_end(scene: Scene) -> None:
     scene.dispatcher.run_once()
     scene.dispatcher.finish()
     assert QueuedTasks.objects.ready().count() == 2
+
+
+def suspects(number: int) -> None:
+    """Push tasks, and have a server die with them of which nobody knows what it ran."""
+    dead = leases.register(address="y", port=1, workers=1, queues=None, seconds=30)
+    push_many([(noop, (), {})] * number)
+    lifecycle.claim(dead.pk, 1, number, None)
+    lifecycle.rescue(dead, None, 3, even_if_renewed=True)
+
+
+def test_one_suspect_at_a_time_is_handed_on(scene: Scene) -> None:
+    suspects(3)
+    scene.dispatcher.run_once()
+    scene.alarm.agenda_changed()
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 1
+    suspect = scene.backlog.take()
+    assert suspect
+    assert suspect.suspect
+    scene.dispatcher.task_ended(suspect)
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 1
+
+
+def test_a_suspect_is_claimed_though_the_workers_are_busy(scene: Scene) -> None:
+    push_many([(noop, (), {})] * 2)
+    scene.dispatcher.run_once()
+    suspects(1)
+    scene.alarm.agenda_changed()
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 3
+
+
+def test_a_suspect_that_is_given_back_makes_way_for_the_next(scene: Scene) -> None:
+    suspects(2)
+    scene.dispatcher.run_once()
+    suspect = scene.backlog.take()
+    assert suspect
+    scene.backlog.done()
+    scene.dispatcher.give_back(suspect)
+    scene.alarm.agenda_changed()
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 1
+
+
+def test_no_server_is_idle_while_suspects_wait(scene: Scene) -> None:
+    suspects(1)
+    scene.lease.renewed(asked_at=-1e12)  # it may not claim
+    scene.dispatcher.run_once()
+    assert scene.idle_for == []

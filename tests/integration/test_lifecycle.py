@@ -8,11 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leek import agenda, leases, lifecycle
+from leek import agenda, leases, lifecycle, status
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
 from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
-from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
+from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
 from tests.site.tasks import add, noop
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +42,11 @@ def failure(claimed: Claimed) -> Failure:
 def retry(claimed: Claimed, delay: float = 60, **options: Any) -> Retry:
     """Return the outcome of a task that is to be tried again."""
     return Retry(claimed, timezone.now(), timezone.now(), ERROR, delay, **options)
+
+
+def crash(claimed: Claimed, max_crashes: int = 3) -> Crash:
+    """Return the outcome of a task that took its process down."""
+    return Crash(claimed, timezone.now(), timezone.now(), "exited with 3", max_crashes)
 
 
 def states() -> list[int]:
@@ -179,7 +184,9 @@ class TestLook:
         with CaptureQueriesContext(connection) as queries:
             found = agenda.look(server.pk, None)
         assert len(queries) == 1
-        assert found == agenda.Agenda(ready=False, next_due=None, dead_servers=False)
+        assert found == agenda.Agenda(
+            ready=False, suspects=False, next_due=None, dead_servers=False
+        )
 
     def test_finds_ready_and_deferred_tasks_of_its_queues(self) -> None:
         server = a_server()
@@ -200,6 +207,104 @@ class TestLook:
         server = a_server()
         leases.resign(server.pk)
         assert not agenda.look(server.pk, None).registered
+
+
+class TestCrash:
+    """Settling a run that ended with its process."""
+
+    def test_gives_the_task_back_at_no_try(self) -> None:
+        push_task_to_queue(noop)
+        (claimed,) = lifecycle.claim(a_server().pk, 1, 1, None)
+        assert lifecycle.settle([crash(claimed)]) == []
+        row = QueuedTasks.objects.get()
+        assert (row.state, row.owner_id, row.crashes, row.tries) == (State.READY, None, 1, 0)
+        (again,) = lifecycle.claim(a_server(2).pk, 1, 1, None)
+        assert again.must_run_alone
+        assert not claimed.must_run_alone
+
+    def test_is_counted_once_for_one_claim(self) -> None:
+        push_task_to_queue(noop)
+        (claimed,) = lifecycle.claim(a_server().pk, 1, 1, None)
+        lifecycle.settle([crash(claimed)])
+        assert lifecycle.settle([crash(claimed)]) == []  # as after a lost answer to the commit
+        lifecycle.claim(a_server(2).pk, 2, 1, None)
+        assert len(lifecycle.settle([crash(claimed)])) == 1
+        assert QueuedTasks.objects.get().crashes == 1
+
+    def test_fails_the_task_at_the_last_one(self) -> None:
+        row = push_task_to_queue(noop)
+        for number in range(1, 4):
+            (claimed,) = lifecycle.claim(a_server(number).pk, 1, 1, None)
+            lifecycle.settle([crash(claimed)])
+        with pytest.raises(TaskFailed, match="exited with 3, for the 3") as caught:
+            row.wait(60)
+        assert caught.value.type == "leek.exceptions.WorkerLost"
+        assert (row.crashes, row.tries) == (3, 0)
+        lifecycle.retry_failed([row.pk])
+        row.refresh_from_db()
+        assert (row.state, row.crashes, row.suspect) == (State.READY, 0, False)
+
+
+class TestSuspects:
+    """What a dead server had claimed of which nobody knows what it was running."""
+
+    def suspects(self, number: int) -> tuple[Servers, list[Claimed]]:
+        """Return a server, and the first suspects that it claims of so many."""
+        dead, server = a_server(1), a_server(2)
+        push_many([(noop, (), {})] * number)
+        lifecycle.claim(dead.pk, 1, number, None)
+        assert lifecycle.rescue(dead, None, 3, even_if_renewed=True) == (number, [])
+        return server, lifecycle.claim_suspect(server.pk, 1, None)
+
+    def test_are_taken_one_at_a_time_by_who_asks_for_them(self) -> None:
+        server, first = self.suspects(3)
+        assert len(first) == 1
+        assert first[0].must_run_alone
+        assert lifecycle.claim(server.pk, 2, 9, None) == []
+        assert lifecycle.promote(None, 9) == 0
+        assert len(lifecycle.claim_suspect(server.pk, 2, None)) == 1
+        assert lifecycle.claim_suspect(server.pk, 3, ["mail"]) == []
+
+    def test_are_found_but_make_no_due_time(self) -> None:
+        server, _ = self.suspects(2)
+        found = agenda.look(server.pk, None)
+        assert (found.ready, found.suspects, found.next_due) == (False, True, None)
+        assert status.waiting() == 1
+
+    def test_stay_suspects_when_given_back(self) -> None:
+        server, claimed = self.suspects(1)
+        assert lifecycle.release(claimed) == 1
+        assert lifecycle.claim(server.pk, 2, 9, None) == []
+        assert lifecycle.claim_suspect(server.pk, 2, None)[0].id == claimed[0].id
+
+    @pytest.mark.parametrize("outcome", [success, failure, retry])
+    def test_are_cleared_by_an_outcome(self, outcome: Any) -> None:
+        _, (claimed,) = self.suspects(1)
+        assert lifecycle.settle([outcome(claimed)]) == []
+        row = QueuedTasks.objects.get()
+        assert (row.suspect, row.crashes) == (False, 0)
+
+    def test_are_charged_with_the_former_crash_at_the_first_one(self) -> None:
+        server, (claimed,) = self.suspects(1)
+        lifecycle.settle([crash(claimed)])
+        row = QueuedTasks.objects.get()
+        assert (row.state, row.crashes, row.suspect) == (State.DEFERRED, 2, True)
+        (claimed,) = lifecycle.claim_suspect(server.pk, 2, None)
+        lifecycle.settle([crash(claimed)])
+        row.refresh_from_db()
+        assert (row.state, row.crashes, row.suspect) == (State.FAILED, 3, False)
+
+    def test_are_charged_when_nobody_knows_again_and_others_are_not(self) -> None:
+        server, (claimed,) = self.suspects(1)
+        other = push_task_to_queue(noop)
+        lifecycle.claim(server.pk, 2, 9, None)
+        assert lifecycle.rescue(server, None, 3, even_if_renewed=True) == (2, [])
+        last = a_server(3)
+        assert QueuedTasks.objects.get(pk=claimed.id).crashes == 2
+        other.refresh_from_db()
+        assert (other.crashes, other.suspect) == (0, True)
+        assert lifecycle.claim_suspect(last.pk, 1, None)[0].id == claimed.id
+        assert lifecycle.rescue(last, None, 3, even_if_renewed=True) == (0, [claimed.id])
 
 
 class TestRescue:

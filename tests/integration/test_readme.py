@@ -39,8 +39,10 @@ import leek
 from leek import conf, serializer
 from leek.api import push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS, config
+from leek.exceptions import TaskTimeout
 from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
+from leek.task import Task
 from tests.conftest import StartServer
 from tests.site.tasks import fail, noop, wait_for
 from tests.support import ROOT, LeekServer, finish, free_port, manage, wait_until
@@ -461,8 +463,9 @@ def test_the_settings_table_is_complete_and_right() -> None:
 def test_every_setting_is_read_from_the_environment(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = {"QUEUES": "a,b", "EAGER": "true", "SERIALIZER": "json", "DATABASE": "default"}
-    values = {"QUEUES": ["a", "b"], "EAGER": True}
+    flags = {"EAGER": "true", "ISOLATE": "true"}
+    texts = flags | {"QUEUES": "a,b", "SERIALIZER": "json", "DATABASE": "default"}
+    values = {"QUEUES": ["a", "b"], "EAGER": True, "ISOLATE": True}
     text = texts.get(key, "7")
     monkeypatch.setenv(f"LEEK_{key}", text)
     assert str(getattr(config, key)).removesuffix(".0") == str(values.get(key, text))
@@ -494,6 +497,35 @@ def test_another_host_is_named_by_a_setting(blocks: list[Block]) -> None:
         assert not conf.unknown_keys()
         assert not conf.wrong_values()
         assert config.TASKS_HOST == "10.0.0.5"
+
+
+# Running
+
+
+@executes("time-limit")
+def test_a_task_is_interrupted_and_cleans_up(blocks: list[Block]) -> None:
+    removed: list[int] = []
+
+    def draw_pages(report_id: int) -> None:
+        while True:
+            pass
+
+    module = {"draw_pages": draw_pages, "remove_half_drawn_pages": removed.append}
+    exec(blocks[0].text, module)
+    with pytest.raises(TaskTimeout):
+        Task(module["render"], (42,), {}).run(0.01)
+    assert removed == [42]
+
+
+@executes("isolate")
+def test_a_server_with_child_processes_works(
+    blocks: list[Block], start_server: StartServer
+) -> None:
+    ((command, printed),) = blocks[0].session()
+    name, *arguments = arguments_of(command)
+    assert (name, printed) == ("leek_server", "leek_server is ready at localhost:8002")
+    server = start_server(*arguments)
+    assert push_task_to_queue(os.getpid).wait(60) != server.process.pid
 
 
 # Commands

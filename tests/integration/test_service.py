@@ -17,6 +17,7 @@ from leek.server import service
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor
 from leek.server.heartbeat import Lease
+from leek.server.isolation import ChildLimits, Isolation
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.service import Outage, Service
@@ -153,20 +154,21 @@ class Bench:
         shared = Shared(
             self.lease,
             self.backlog,
-            Executor(RetryPolicy(1, 0, 0), "auto", 0),
+            executor := Executor(RetryPolicy(1, 0, 0), "auto", 0),
+            False,
             RunningNotes(server.boot, 1),
             Pace(1),
             on_outcome=self.outcomes.append,
-            on_ended=lambda: None,
+            on_ended=lambda claimed: None,
             give_back=self.given_back.append,
         )
-        self.worker = Worker(Outage(), shared, 0, lambda: None)
+        self.worker = Worker(Outage(), shared, Isolation(executor, ChildLimits(3)), 0, lambda: None)
         shared.notes.remove()
 
     def work_on(self, *, owner: int) -> Claimed:
         """Have the Worker take a task that this server claimed under some lease."""
         payload = dump_task("builtins.len", ([],), {}, "auto")
-        claimed = Claimed(1, "builtins.len", payload, 0, 0, 0, None, owner, 1)
+        claimed = Claimed(1, "builtins.len", payload, 0, 0, 0, None, False, owner, 1)
         self.backlog.put([claimed])
         self.worker.run_once()
         return claimed

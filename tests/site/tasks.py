@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -13,6 +15,8 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
 from tests.site.models import Runs
+
+_held: list[bytes] = []
 
 
 def noop() -> None:
@@ -108,9 +112,14 @@ def fail_until(marker: str, tries: int) -> int:
     return count
 
 
+def say_begun(gate: str) -> None:
+    """Say by a file which process runs a task."""
+    Path(f"{gate}.begun").write_text(str(os.getpid()))
+
+
 def wait_for(gate: str, tag: str = "", limit: float = 60) -> None:
     """Say by a file that it runs, then run until the file `gate` is there."""
-    Path(f"{gate}.begun").touch()
+    say_begun(gate)
     deadline = time.monotonic() + limit
     while not Path(gate).exists():
         if time.monotonic() > deadline:
@@ -125,6 +134,78 @@ def kill_own_process() -> None:
     os.kill(os.getpid(), 9)
 
 
+def signal_itself(number: int) -> None:
+    """Die of a signal."""
+    os.kill(os.getpid(), number)
+
+
+def exit_at_once(code: int) -> None:
+    """End the process without a goodbye."""
+    os._exit(code)
+
+
+def close_all_files() -> None:
+    """Close what the process has open but its standard streams, as a daemon does."""
+    os.closerange(3, 1000)
+
+
+def leave_a_process_and_exit() -> None:
+    """Fork a process that lives a while and holds all that is open; then end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        time.sleep(20)
+    os._exit(3)
+
+
+def command_line() -> list[str]:
+    """Return the command line."""
+    return sys.argv
+
+
+def count_for_ever() -> None:
+    """Run where Python can interrupt it."""
+    while True:
+        pass
+
+
+def sleep_for_ever(gate: str) -> None:
+    """Say by a file that it runs, then wait where Python cannot interrupt it."""
+    say_begun(gate)
+    time.sleep(10_000)
+
+
+def hold_the_interpreter(gate: str) -> None:
+    """Say by a file that it runs, then keep all other threads of the process from running."""
+    say_begun(gate)
+    re.match(r"(a|a)*b", "a" * 60)
+
+
+def hold_memory(size: int) -> None:
+    """Allocate memory, and keep it."""
+    _held.append(b"x" * size)
+
+
+def start_a_thread_that_never_ends() -> int:
+    """Start a thread that Python waits for at its end; return the process."""
+    threading.Thread(target=threading.Event().wait).start()
+    return os.getpid()
+
+
+def record_and_die(tag: str) -> None:
+    """Leave a row that tells of this run, and die as by SIGKILL."""
+    record(tag)
+    kill_own_process()
+
+
+def die_unless(gate: str) -> str:
+    """Die with a segmentation fault's signal, unless the file `gate` is there."""
+    if not Path(gate).exists():
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return Path(gate).name
+
+
 async def add_slowly(first: int, second: int) -> int:
     """Return a sum, asynchronously."""
     await asyncio.sleep(0)
@@ -133,7 +214,7 @@ async def add_slowly(first: int, second: int) -> int:
 
 async def never_end(gate: str) -> None:
     """Say by a file that it runs, then run for ever."""
-    Path(f"{gate}.begun").touch()
+    say_begun(gate)
     await asyncio.Event().wait()
 
 

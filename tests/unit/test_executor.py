@@ -82,7 +82,7 @@ def refuse() -> None:
 def claimed(
     payload: str, *, tries: int = 0, crashes: int = 0, parked_since: datetime | None = None
 ) -> Claimed:
-    return Claimed(4711, "shop.send", payload, 0, tries, crashes, parked_since, owner=3, claim=9)
+    return Claimed(4711, "shop.send", payload, 0, tries, crashes, parked_since, False, 3, 9)
 
 
 def task_of(a_callable: Any, *args: Any, tries: int = 0, crashes: int = 0) -> Claimed:

@@ -18,6 +18,7 @@ from leek.server.supervisor import ServerOptions, Supervisor
 
 T = TypeVar("T")
 CANNOT_LISTEN = 2  # exit code
+MEGABYTE = 1_000_000
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
@@ -49,6 +50,11 @@ class Command(LeekCommand):
         )
         parser.add_argument("--workers", type=count, help="tasks run at a time (WORKERS)")
         parser.add_argument(
+            "--isolate",
+            action=argparse.BooleanOptionalAction,
+            help="run each Worker's tasks in a child process (ISOLATE)",
+        )
+        parser.add_argument(
             "--queues",
             type=value_of(conf.NAMES),
             help="names of the queues to serve, with commas (QUEUES)",
@@ -57,7 +63,18 @@ class Command(LeekCommand):
         parser.add_argument(
             "--idle-timeout", type=seconds, metavar="S", help="stop after S seconds without work"
         )
-        parser.add_argument("--max-tasks", type=count, metavar="N", help="stop after N attempts")
+        parser.add_argument(
+            "--max-tasks",
+            type=count,
+            metavar="N",
+            help="stop after N attempts; with --isolate, replace a child after N",
+        )
+        parser.add_argument(
+            "--max-memory",
+            type=count,
+            metavar="MB",
+            help="with --isolate, replace a child that holds more after a task",
+        )
         parser.add_argument(
             "--shutdown-timeout",
             type=seconds,
@@ -68,6 +85,8 @@ class Command(LeekCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the server, and say when it is ready."""
         log_to_stderr(options["verbosity"])
+        if options["max_memory"] and not chosen(options["isolate"], config.ISOLATE):
+            raise CommandError("--max-memory replaces child processes: add --isolate.")
         try:
             supervisor = Supervisor(server_options(options), pool_options(options))
         except PortInUse as error:
@@ -124,7 +143,10 @@ def pool_options(options: dict[str, Any]) -> PoolOptions:
         serializer_mode=config.SERIALIZER,
         park_for=config.PARK_FOR,
         poll_interval=config.POLL_INTERVAL,
+        timeout=config.TIMEOUT,
+        isolate=chosen(options["isolate"], config.ISOLATE),
         max_tasks=options["max_tasks"],
+        max_memory=options["max_memory"] and options["max_memory"] * MEGABYTE,
     )
 
 

@@ -1,0 +1,201 @@
+"""The Worker's end of a process of its own, in which a task can do no harm to others."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from multiprocessing import Pipe
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from leek.exceptions import LeekError, TaskTimeout
+from leek.outcome import Claimed, Crash, ErrorReport, Outcome
+from leek.server.child import READY, Errand, Report
+from leek.server.executor import Executor
+from leek.server.journal import journal
+from leek.time_limit import excess
+
+EXIT_TIMEOUT = 2.0  # seconds that a process gets to end in when it is no longer needed
+LOOK_INTERVAL = 1.0  # seconds between looks at a process, whose death may not close the pipe
+
+_CODE = "import sys; sys.path[:] = sys.argv[2:]; from leek.server.child import main; main({})"
+
+
+class ChildUnavailable(LeekError):
+    """There is no process that could run the task, or it was killed at a stop: no crash."""
+
+
+@dataclass(frozen=True)
+class ChildLimits:
+    """When a process is replaced, and when a task is given up.
+
+    `max_tasks` and `max_memory` (bytes) are looked at between tasks; None: never. At the
+    `max_crashes`th crash a task fails.
+    """
+
+    max_crashes: int
+    max_tasks: int | None = None
+    max_memory: int | None = None
+
+
+class ChildProcess:
+    """A spawned process that runs `leek.server.child`, and the pipe to it."""
+
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        self.tasks = 0
+        descriptor = theirs.fileno()
+        warnings = (f"-W{option}" for option in sys.warnoptions)
+        command = [sys.executable, *warnings, "-c", _CODE.format(descriptor), *sys.path]
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 (this very Python)
+                command,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[descriptor],
+                process_group=0,  # so that a signal to the server's group spares it
+                env={**os.environ, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE},
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def send(self, message: Any) -> None:
+        """Hand over a value; raise OSError if the process is gone."""
+        self._pipe.send(message)
+
+    def receive(self, timeout: float | None = None) -> Any:
+        """Return what the process sends.
+
+        Raise TimeoutError when it has sent nothing for `timeout` seconds, EOFError or OSError when
+        it is gone. One that the process has forked may keep the pipe open.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = LOOK_INTERVAL if deadline is None else deadline - time.monotonic()
+            if self._pipe.poll(max(min(left, LOOK_INTERVAL), 0.0)):
+                return self._pipe.recv()
+            if left <= 0:
+                raise TimeoutError
+            if not self.is_alive and not self._pipe.poll():
+                raise EOFError
+
+    def end(self) -> str:
+        """Close the pipe and wait for the end of the process; say in words how it ended."""
+        self._pipe.close()
+        try:
+            code = self._process.wait(EXIT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return f"did not end in {EXIT_TIMEOUT} s and was killed"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+
+    def kill(self) -> None:
+        """Kill the process with those that it has started in its group."""
+        if self.is_alive:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):  # the system may hold it for a while
+                self._process.wait(EXIT_TIMEOUT)
+
+
+class Isolation:
+    """Runs the tasks of one Worker in a child process, and replaces that when it has died.
+
+    It belongs to the Worker's thread; only `abandon` may be called from others.
+    """
+
+    def __init__(self, executor: Executor, limits: ChildLimits) -> None:
+        self._executor = executor
+        self._limits = limits
+        self._child: ChildProcess | None = None
+        self._lock = threading.Lock()
+        self._is_abandoned = False
+
+    def prepare(self) -> ChildProcess:
+        """Return a process that waits for a task; raise ChildUnavailable where there is none."""
+        if self._child and self._child.is_alive:
+            return self._child
+        self.close()
+        child = self._spawn()
+        try:
+            child.send(Errand(replace(self._executor, timeout=None), sys.argv))
+            if child.receive() != READY:
+                raise EOFError
+        except (EOFError, OSError):
+            self._child = None
+            raise ChildUnavailable(
+                f"the process for a Worker's tasks {child.end()} before it was ready"
+            ) from None
+        return child
+
+    def run(self, claimed: Claimed) -> Outcome:
+        """Have a task run, and tell how it ended; raise ChildUnavailable if it has not."""
+        child = self.prepare()
+        started_at = timezone.now()
+        try:
+            child.send(claimed)
+        except OSError as error:
+            raise ChildUnavailable("the process for a Worker's tasks has died") from error
+        try:
+            report: Report = child.receive(self._executor.timeout)
+        except TimeoutError:
+            return self._timed_out(child, claimed, started_at)
+        except Exception:  # noqa: BLE001 (whatever a task may send through the pipe)
+            return self._crashed(child, claimed, started_at)
+        child.tasks += 1
+        if self._is_used_up(child, report.memory):
+            self.close()
+        return report.outcome
+
+    def close(self) -> None:
+        """Let the process end, if there is one; kill it if it does not."""
+        if self._child:
+            how = self._child.end()
+            journal.debug("A process for a Worker's tasks %s", how)
+            self._child = None
+
+    def abandon(self) -> None:
+        """Kill the process, whatever it runs; there will be no other."""
+        with self._lock:
+            self._is_abandoned = True
+            child = self._child
+        if child:
+            child.kill()
+
+    def _spawn(self) -> ChildProcess:
+        with self._lock:
+            if self._is_abandoned:
+                raise ChildUnavailable("the server is being stopped")
+            self._child = ChildProcess()
+            return self._child
+
+    def _timed_out(self, child: ChildProcess, claimed: Claimed, started_at: datetime) -> Outcome:
+        child.kill()
+        report = ErrorReport(
+            type=f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}",
+            message=f"{excess(self._executor.timeout or 0)}, and its process was killed",
+        )
+        return self._executor.failed(claimed, started_at, report)
+
+    def _crashed(self, child: ChildProcess, claimed: Claimed, started_at: datetime) -> Outcome:
+        how = child.end()
+        if self._is_abandoned:
+            raise ChildUnavailable("the server is being stopped")
+        return Crash(claimed, started_at, timezone.now(), how, self._limits.max_crashes)
+
+    def _is_used_up(self, child: ChildProcess, memory: int) -> bool:
+        """Tell whether the process has run enough tasks, or holds too much memory."""
+        limits = self._limits
+        if limits.max_memory is not None and memory > limits.max_memory:
+            journal.info("A process for tasks holds %.0f MB: it is replaced", memory / 1e6)
+            return True
+        return limits.max_tasks is not None and child.tasks >= limits.max_tasks

@@ -1,0 +1,102 @@
+"""Tasks that take their process down: each crash is charged to what was run, and nothing else."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from leek.api import push_many, push_task_to_queue
+from leek.exceptions import TaskFailed
+from leek.models import QueuedTasks
+from tests.conftest import StartServer
+from tests.site import tasks
+from tests.site.models import Runs
+from tests.support import free_port, run, wait_until
+
+pytestmark = pytest.mark.logs_errors
+
+LEASE = "0.5"
+
+
+def runs_of(tag: str) -> int:
+    """Return how often a task with this tag was begun."""
+    return Runs.objects.filter(tag=tag).count()
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_killer_runs_three_times_and_the_others_are_not_touched(
+    start_server: StartServer, *, isolate: bool
+) -> None:
+    killer = push_task_to_queue(tasks.record_and_die, "killer")
+    others = push_many([(tasks.record, (f"other {number}",), {}) for number in range(20)])
+    options = ["--isolate"] if isolate else []
+    server = start_server(*options, "--workers", "2", wait=False)
+    if not isolate:
+        assert server.wait() == -9
+        server = start_server(*options, "--workers", "2")
+    with pytest.raises(TaskFailed, match="was killed by SIGKILL, for the 3") as caught:
+        killer.wait(60)
+    for row in others:
+        row.wait(60)
+    assert caught.value.type == "leek.exceptions.WorkerLost"
+    assert (killer.crashes, killer.tries) == (3, 0)
+    assert runs_of("killer") == 3
+    assert {row.tries for row in others} == {1}
+    assert not server.ended
+    assert f"Task {killer.pk} tests.site.tasks.record_and_die failed for good" in server.log
+
+
+def test_a_killer_that_was_mended_is_pushed_back_with_clean_counters(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    start_server("--isolate")
+    row = push_task_to_queue(tasks.die_unless, str(tmp_path / "mended"))
+    with pytest.raises(TaskFailed, match="WorkerLost"):
+        row.wait(60)
+    (tmp_path / "mended").touch()
+    run("leek_retry_failed", str(row.pk))
+    row.refresh_from_db()
+    assert row.crashes == 0
+    assert row.wait(60) == "mended"
+
+
+def test_what_ran_beside_a_killer_is_cleared_by_its_own_success(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    innocent = push_task_to_queue(tasks.wait_for, str(gate), "innocent")
+    waiting = push_many([(tasks.noop, (), {})] * 5)
+    server = start_server("--workers", "2")
+    wait_until(Path(f"{gate}.begun").exists)
+    killer = push_task_to_queue(tasks.record_and_die, "killer")
+    server.wait()
+    gate.touch()
+    start_server("--workers", "2")
+    with pytest.raises(TaskFailed, match="WorkerLost"):
+        killer.wait(60)
+    innocent.wait(60)
+    assert (innocent.crashes, innocent.tries) == (1, 1)
+    assert Counter(row.wait(60) for row in waiting) == {None: 5}
+    assert {row.crashes for row in waiting} == {0}
+    assert runs_of("killer") == 3
+
+
+def test_where_nobody_knows_what_ran_each_suspect_is_cleared_alone(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    killer = push_task_to_queue(tasks.record_and_die, "killer")
+    innocents = push_many([(tasks.record, (f"innocent {number}",), {}) for number in range(6)])
+    elsewhere = tmp_path / "elsewhere"  # the notes of the dead server cannot be read here
+    elsewhere.mkdir()
+    dead = start_server("--workers", "4", wait=False, TMPDIR=str(elsewhere), LEEK_LEASE=LEASE)
+    assert dead.wait() == -9
+    server = start_server("--workers", "4", port=free_port(), LEEK_LEASE=LEASE)
+    with pytest.raises(TaskFailed, match="WorkerLost"):
+        killer.wait(60)
+    for row in innocents:
+        row.wait(60)
+    assert "nobody knows which" in server.log
+    assert runs_of("killer") == 3
+    assert (killer.crashes, killer.tries) == (3, 0)
+    assert {row.crashes for row in innocents} == {0}
+    assert not QueuedTasks.objects.filter(suspect=True).exists()

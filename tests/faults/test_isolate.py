@@ -1,0 +1,205 @@
+"""Workers with child processes: what a task does to its process costs only that task."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leek.api import push_many, push_task_to_queue
+from leek.exceptions import TaskFailed
+from leek.models import QueuedTasks, State
+from tests.conftest import StartServer
+from tests.site import tasks
+from tests.site.models import Runs
+from tests.support import LeekServer, wait_until
+
+ONE_TRY = {"LEEK_MAX_RETRIES": "1", "LEEK_MAX_CRASHES": "1"}
+
+
+def is_gone(process: int) -> bool:
+    """Tell whether a process has ended, be it that its parent has not asked for its exit code."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def process_of(gate: Path) -> int:
+    """Return the process that runs the task at this gate, as soon as it does."""
+    begun = Path(f"{gate}.begun")
+    wait_until(lambda: begun.exists() and begun.read_text(), "the start of the task")
+    return int(begun.read_text())
+
+
+def failure_of(row: QueuedTasks) -> TaskFailed:
+    """Return the error of a task that fails."""
+    with pytest.raises(TaskFailed) as caught:
+        row.wait(60)
+    return caught.value
+
+
+def processes(number: int) -> list[int]:
+    """Return the processes in which so many tasks run, one after the other."""
+    push_many([(tasks.record, (str(task),), {}) for task in range(number)])
+    wait_until(lambda: Runs.objects.count() == number, "all runs")
+    return list(Runs.objects.order_by("pk").values_list("process", flat=True))
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    ("a_callable", "arguments", "kind", "message"),
+    [
+        (tasks.signal_itself, (int(signal.SIGSEGV),), "WorkerLost", "was killed by SIGSEGV"),
+        (tasks.signal_itself, (int(signal.SIGKILL),), "WorkerLost", "was killed by SIGKILL"),
+        (tasks.exit_at_once, (3,), "WorkerLost", "exited with 3"),
+        (tasks.exit_at_once, (0,), "WorkerLost", "exited with 0"),
+        (tasks.close_all_files, (), "WorkerLost", "exited with 1"),
+        (tasks.leave_a_process_and_exit, (), "WorkerLost", "exited with 3"),
+        (tasks.leave, (3,), "SystemExit", "3"),
+        (tasks.interrupt, (), "KeyboardInterrupt", ""),
+    ],
+)
+def test_an_end_of_the_process_costs_only_the_task(
+    start_server: StartServer,
+    a_callable: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    kind: str,
+    message: str,
+) -> None:
+    server = start_server("--isolate", **ONE_TRY)
+    row = push_task_to_queue(a_callable, *arguments)
+    others = push_many([(tasks.add, (number, 1), {}) for number in range(5)])
+    error = failure_of(row)
+    assert error.type.endswith(kind)
+    assert message in str(error)
+    assert [other.wait(60) for other in others] == [1, 2, 3, 4, 5]
+    assert {other.tries + other.crashes for other in others} == {1}
+    assert not server.ended
+
+
+def test_a_child_is_a_site_like_the_server(start_server: StartServer) -> None:
+    start_server("--isolate", "--workers", "2")
+    arguments = push_task_to_queue(tasks.command_line).wait(60)
+    assert arguments[1:3] == ["leek_server", "--port"]
+    assert push_task_to_queue(tasks.add_slowly, 1, 2).wait(60) == 3
+    assert push_task_to_queue(tasks.terminate_a_child).wait(60) == -signal.SIGTERM
+    assert push_task_to_queue(tasks.let_a_child_return, 0).wait(60) == 1
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    "a_callable", [tasks.sleep_for_ever, tasks.hold_the_interpreter, tasks.never_end]
+)
+def test_a_task_that_runs_too_long_is_killed(
+    start_server: StartServer, a_callable: Callable[..., Any], tmp_path: Path
+) -> None:
+    start_server("--isolate", LEEK_TIMEOUT="0.3", **ONE_TRY)
+    gate = tmp_path / "gate"
+    row = push_task_to_queue(a_callable, str(gate))
+    process = process_of(gate)
+    error = failure_of(row)
+    assert (error.type, row.tries, row.crashes) == ("leek.exceptions.TaskTimeout", 1, 0)
+    assert "it ran longer than 0.3 s, and its process was killed" in str(error)
+    assert is_gone(process)
+    assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
+
+
+@pytest.mark.logs_errors
+def test_a_thread_that_runs_too_long_is_interrupted(start_server: StartServer) -> None:
+    start_server(LEEK_TIMEOUT="0.3", **ONE_TRY)
+    row = push_task_to_queue(tasks.count_for_ever)
+    error = failure_of(row)
+    assert (error.type, row.tries) == ("leek.exceptions.TaskTimeout", 1)
+    assert "count_for_ever" in error.traceback
+    assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
+
+
+def test_a_child_is_replaced_after_so_many_tasks(start_server: StartServer) -> None:
+    server = start_server("--isolate", "--max-tasks", "2")
+    ran_in = processes(6)
+    assert [ran_in.count(process) for process in dict.fromkeys(ran_in)] == [2, 2, 2]
+    assert server.process.pid not in ran_in
+    assert not server.ended
+
+
+def test_a_child_that_holds_too_much_memory_is_replaced(start_server: StartServer) -> None:
+    server = start_server("--isolate", "--max-memory", "200")
+    before = push_task_to_queue(os.getpid).wait(60)
+    assert push_task_to_queue(os.getpid).wait(60) == before
+    push_task_to_queue(tasks.hold_memory, 200_000_000).wait(60)
+    assert push_task_to_queue(os.getpid).wait(60) != before
+    assert "it is replaced" in server.log
+
+
+def test_a_child_that_does_not_end_is_killed(start_server: StartServer) -> None:
+    start_server("--isolate", "--max-tasks", "1")
+    hanging = push_task_to_queue(tasks.start_a_thread_that_never_ends).wait(60)
+    push_task_to_queue(tasks.noop).wait(60)
+    assert is_gone(hanging)
+
+
+@pytest.mark.parametrize("a_callable", [tasks.sleep_for_ever, tasks.hold_the_interpreter])
+def test_the_children_of_a_killed_server_end_with_it(
+    start_server: StartServer, a_callable: Callable[..., Any], tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    server = start_server("--isolate")
+    push_task_to_queue(a_callable, str(gate))
+    process = process_of(gate)
+    server.kill()
+    wait_until(lambda: is_gone(process), "the end of the child")
+
+
+def test_what_a_child_still_runs_at_the_deadline_is_killed_and_given_back(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    server = start_server("--isolate", "--workers", "2", "--shutdown-timeout", "0.1")
+    row = push_task_to_queue(tasks.sleep_for_ever, str(gate))
+    process = process_of(gate)
+    assert server.terminate() == 0
+    assert is_gone(process)
+    row.refresh_from_db()
+    assert (row.state, row.tries, row.crashes) == (State.READY, 0, 0)
+    assert f"Task {row.pk} still runs at the deadline" in server.log
+
+
+def test_a_signal_to_all_processes_does_not_end_the_tasks(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    server = start_server("--isolate")
+    row = push_task_to_queue(tasks.wait_for, str(gate))
+    child = process_of(gate)
+    os.kill(child, signal.SIGTERM)
+    os.kill(child, signal.SIGINT)
+    server.process.send_signal(signal.SIGTERM)
+    gate.touch()
+    assert server.wait() == 0
+    row.wait(60)
+    assert (row.tries, row.crashes) == (1, 0)
+
+
+def spoil_children(folder: Path, unless: Path) -> str:
+    """Return a PYTHONPATH on which child processes do not start, unless a file is there."""
+    code = f"""
+import os, pathlib, sys
+if "leek.server.child" in " ".join(sys.orig_argv) and not pathlib.Path({str(unless)!r}).exists():
+    os._exit(7)
+"""
+    (folder / "sitecustomize.py").write_text(code)
+    return os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
+
+
+@pytest.mark.logs_errors
+def test_a_task_waits_until_a_child_can_be_had(start_server: StartServer, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    server: LeekServer = start_server("--isolate", PYTHONPATH=spoil_children(tmp_path, mended))
+    row = push_task_to_queue(tasks.add, 1, 2)
+    wait_until(lambda: "exited with 7 before it was ready" in server.log, "the report")
+    mended.touch()
+    assert row.wait(60) == 3
+    assert (row.tries, row.crashes) == (1, 0)

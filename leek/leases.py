@@ -34,11 +34,23 @@ def remedy() -> str | None:
 
 
 def register(
-    *, address: str, port: int, workers: int, queues: list[str] | None, seconds: float
+    *,
+    address: str,
+    port: int,
+    workers: int,
+    queues: list[str] | None,
+    seconds: float,
+    boot: uuid.UUID | None = None,
 ) -> Servers:
-    """Add a server with a lease of so many seconds."""
+    """Add a server with a lease of so many seconds.
+
+    `boot` is given where a server may register again: after it has lost its lease, or the answer
+    to its first registration. It keeps one row.
+    """
+    if boot:
+        _servers().filter(boot=boot).delete()
     server = Servers(
-        boot=uuid.uuid4(),
+        boot=boot or uuid.uuid4(),
         host=this_host(),
         hostname=socket.gethostname(),
         address=address,

@@ -2,15 +2,19 @@
 
 After a crash the file tells which tasks were being run, so that only these are charged with it.
 Where it cannot be read, on another host, nobody knows. The kernel keeps what was written to a
-mapped file when the process is killed, so a note costs a memory write and no statement.
+mapped file when the process is killed, so a note costs a memory write and no statement. As long as
+the process lives it holds a lock on the file: one that was only frozen, and so lost its lease, has
+not crashed.
 """
 
+import fcntl
 import mmap
 import os
 import struct
 import tempfile
 from collections.abc import Collection
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from uuid import UUID
 
@@ -31,7 +35,7 @@ class RunningNotes:
         self._boot = boot
         size = workers * _ENTRY.size
         try:
-            self._map = _map_file(_path(boot), size)
+            self._map = mmap.mmap(_new_file(_path(boot), size), size)
         except OSError:
             self._map = mmap.mmap(-1, size)
 
@@ -53,7 +57,7 @@ class RunningNotes:
 
 
 def was_running(boot: UUID) -> Collection[int] | None:
-    """Return the tasks that a dead server of this host was running.
+    """Return the tasks that a server of this host was running when it died.
 
     None where there are no notes to read: on another host, or where the temporary directory was
     emptied in the meantime.
@@ -62,24 +66,37 @@ def was_running(boot: UUID) -> Collection[int] | None:
     try:
         if path.stat().st_uid != os.geteuid():
             return None
-        return _ids(path.read_bytes())
+        with path.open("rb") as file:
+            return set() if _is_locked(file) else _ids(file.read())
     except OSError:
         return None
 
 
 def remove_notes(boot: UUID) -> None:
-    """Delete the notes of a server."""
-    with suppress(OSError):
-        _path(boot).unlink()
+    """Delete the notes of a server, unless its process lives and goes on writing them."""
+    path = _path(boot)
+    with suppress(OSError), path.open("rb") as file:
+        if not _is_locked(file):
+            path.unlink()
 
 
-def _map_file(path: Path, size: int) -> mmap.mmap:
+def _new_file(path: Path, size: int) -> int:
+    """Return the descriptor of a new file that this process has locked; closing it would unlock."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.parent.stat().st_uid != os.geteuid():
         raise PermissionError(f"{path.parent} belongs to somebody else")
-    with path.open("xb+") as file:
-        file.truncate(size)
-        return mmap.mmap(file.fileno(), size)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    os.truncate(descriptor, size)
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def _is_locked(file: BufferedReader) -> bool:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _ids(content: bytes) -> set[int]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 from leek import leases
 from leek.models import Servers
@@ -39,6 +40,7 @@ class Supervisor:
         self._options = options
         self._pool_options = pool_options
         self._mailbox = Mailbox()
+        self._boot = uuid4()
         self._outage = Outage()
         self._registration = Registration(
             self._outage,
@@ -123,6 +125,7 @@ class Supervisor:
             workers=self._pool_options.workers,
             queues=self._pool_options.queues,
             seconds=self._options.lease,
+            boot=self._boot,
         )
 
     # What the main thread does

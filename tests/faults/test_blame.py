@@ -1,5 +1,6 @@
 """Tasks that take their process down: each crash is charged to what was run, and nothing else."""
 
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -79,6 +80,26 @@ def test_what_ran_beside_a_killer_is_cleared_by_its_own_success(
     assert Counter(row.wait(60) for row in waiting) == {None: 5}
     assert {row.crashes for row in waiting} == {0}
     assert runs_of("killer") == 3
+
+
+def test_a_frozen_server_is_not_charged_and_a_later_crash_is(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    frozen = start_server("--workers", "2", LEEK_LEASE=LEASE)
+    frozen.process.send_signal(signal.SIGSTOP)
+    other = start_server(port=free_port(), LEEK_LEASE=LEASE)
+    wait_until(lambda: "is dead" in other.log, "the end of the lease")
+    other.kill()
+    frozen.process.send_signal(signal.SIGCONT)
+    gate = tmp_path / "gate"
+    row = push_task_to_queue(tasks.wait_for, str(gate))
+    wait_until(Path(f"{gate}.begun").exists)
+    frozen.kill()
+    gate.touch()
+    server = start_server("--workers", "2", LEEK_LEASE=LEASE)
+    row.wait(60)
+    assert (row.crashes, row.tries) == (1, 1)
+    assert f"it was running {row.pk}" in server.log
 
 
 def test_where_nobody_knows_what_ran_each_suspect_is_cleared_alone(

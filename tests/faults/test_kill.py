@@ -111,6 +111,7 @@ def test_a_late_outcome_of_a_frozen_server_is_refused(
     wait_until(lambda: "the lease was lost" in frozen.log, "the refusal")
     row.refresh_from_db()
     assert (row.state, row.owner_id, row.tries) == (State.SUCCESSFUL, owner, 1)
+    assert row.crashes == 0  # frozen is not dead
     assert Servers.objects.get(pid=rescuer.process.pid).pk == owner
     push_task_to_queue(tasks.noop).wait(60)
     assert frozen.terminate() == 0

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -207,6 +208,15 @@ class TestLook:
         server = a_server()
         leases.resign(server.pk)
         assert not agenda.look(server.pk, None).registered
+
+
+def test_a_server_that_registers_again_has_one_lease() -> None:
+    boot = uuid4()
+    first, second = (
+        leases.register(address="x", port=1, workers=1, queues=None, seconds=30, boot=boot)
+        for _ in range(2)
+    )
+    assert Servers.objects.get().pk == second.pk != first.pk
 
 
 class TestCrash:

@@ -1,20 +1,42 @@
 """The notes of what is being run, as the next server on the host reads them."""
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from uuid import uuid4
 
 from leek.server.notes import RunningNotes, remove_notes, was_running
+from tests.support import ROOT
+
+SERVER = """
+import sys
+from uuid import UUID
+from leek.server.notes import RunningNotes
+notes = RunningNotes(UUID(sys.argv[1]), workers=3)
+for worker, task in enumerate([4711, 4712, 4713]):
+    notes.note(worker, task)
+notes.note(1, 0)
+print(*sorted(notes.running()), flush=True)
+sys.stdin.read()
+"""
 
 
-def test_the_running_tasks_are_read_by_another_process() -> None:
+def test_notes_tell_what_a_process_was_running_when_it_died() -> None:
     boot = uuid4()
-    notes = RunningNotes(boot, workers=3)
-    notes.note(0, 4711)
-    notes.note(1, 4712)
-    notes.note(2, 4713)
-    notes.note(1, 0)
-    assert was_running(boot) == notes.running() == {4711, 4713}
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(boot)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with server:
+        assert server.stdout
+        assert server.stdout.readline() == b"4711 4713\n"
+        assert was_running(boot) == set()  # it lives: nothing has crashed
+        server.kill()
+    assert was_running(boot) == {4711, 4713}
 
 
 def test_nothing_was_running_is_not_the_same_as_nobody_knows() -> None:

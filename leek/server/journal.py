@@ -24,49 +24,64 @@ journal = Journal(logging.getLogger("leek"))
 
 def log_outcome(outcome: Outcome) -> None:
     """Log how an attempt ended, with the task's id, name, attempt and duration."""
-    claimed = outcome.claimed
-    seconds = (outcome.finished_at - outcome.started_at).total_seconds()
-    run = (claimed.id, claimed.name, seconds, claimed.attempt)
     match outcome:
         case Success():
-            journal.info("Task %s %s succeeded in %.3f s (attempt %s)", *run)
-        case Retry(error=error, delay=delay, spends_try=True):
-            journal.warning(
-                "Task %s %s failed in %.3f s (attempt %s), next try in %.1f s: %s: %s",
-                *run,
-                delay,
-                error.type,
-                error.message,
-            )
-        case Retry(error=error, delay=delay):
-            journal.warning(
-                "Task %s %s is parked for %.0f s, because it does not import here (after a deploy"
-                " restart leek_server): %s: %s",
-                claimed.id,
-                claimed.name,
-                delay,
-                error.type,
-                error.message,
-            )
+            journal.info("Task %s %s succeeded in %.3f s (attempt %s)", *_run(outcome))
+        case Retry():
+            _log_retry(outcome)
         case Failure(error=error):
             journal.error(
                 "Task %s %s failed for good in %.3f s (attempt %s)\n%s",
-                *run,
+                *_run(outcome),
                 error.traceback or f"{error.type}: {error.message}",
             )
-        case Crash(is_last=True, error=error):
-            journal.error(
-                "Task %s %s failed for good in %.3f s (attempt %s): %s", *run, error.message
-            )
-        case Crash(how=how, crashes=crashes, max_crashes=max_crashes):
-            journal.warning(
-                "Task %s %s ended with its process in %.3f s (attempt %s), which %s;"
-                " it runs again, alone (crash %s of %s)",
-                *run,
-                how,
-                crashes,
-                max_crashes,
-            )
+        case Crash():
+            _log_crash(outcome)
+
+
+def _run(outcome: Outcome) -> tuple[int, str, float, int]:
+    claimed = outcome.claimed
+    seconds = (outcome.finished_at - outcome.started_at).total_seconds()
+    return claimed.id, claimed.name, seconds, claimed.attempt
+
+
+def _log_retry(outcome: Retry) -> None:
+    if outcome.spends_try:
+        journal.warning(
+            "Task %s %s failed in %.3f s (attempt %s), next try in %.1f s: %s: %s",
+            *_run(outcome),
+            outcome.delay,
+            outcome.error.type,
+            outcome.error.message,
+        )
+    else:
+        journal.warning(
+            "Task %s %s is parked for %.0f s, because it does not import here (after a deploy"
+            " restart leek_server): %s: %s",
+            outcome.claimed.id,
+            outcome.claimed.name,
+            outcome.delay,
+            outcome.error.type,
+            outcome.error.message,
+        )
+
+
+def _log_crash(outcome: Crash) -> None:
+    if outcome.is_last:
+        journal.error(
+            "Task %s %s failed for good in %.3f s (attempt %s): %s",
+            *_run(outcome),
+            outcome.error.message,
+        )
+    else:
+        journal.warning(
+            "Task %s %s took its process down in %.3f s (attempt %s): that %s."
+            " It runs again, alone (crash %s of %s)",
+            *_run(outcome),
+            outcome.how,
+            outcome.crashes,
+            outcome.max_crashes,
+        )
 
 
 def log_refused(outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
+from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
 from leek.server.journal import log_outcome, log_refused
 
 STARTED = datetime(2026, 12, 24, tzinfo=UTC)
@@ -16,6 +16,8 @@ ERROR = ErrorReport("ValueError", "no such order", "Traceback: no such order")
 SUCCESS = Success(CLAIMED, STARTED, ENDED, "the result")
 RETRY = Retry(CLAIMED, STARTED, ENDED, ERROR, 7.5)
 PARKED = Retry(CLAIMED, STARTED, ENDED, ERROR, 60.0, spends_try=False)
+CRASH = Crash(CLAIMED, STARTED, ENDED, "exited with 3", 3)
+LAST_CRASH = Crash(CLAIMED, STARTED, ENDED, "exited with 3", 2)
 FAILURE = Failure(CLAIMED, STARTED, ENDED, ERROR)
 
 
@@ -26,7 +28,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 @pytest.mark.logs_errors
-@pytest.mark.parametrize("outcome", [SUCCESS, RETRY, FAILURE])
+@pytest.mark.parametrize("outcome", [SUCCESS, RETRY, FAILURE, CRASH, LAST_CRASH])
 def test_a_line_names_id_name_attempt_and_duration(
     log: pytest.LogCaptureFixture, outcome: Outcome
 ) -> None:
@@ -44,6 +46,8 @@ def test_a_line_names_id_name_attempt_and_duration(
         (RETRY, logging.WARNING, "next try in 7.5 s"),
         (PARKED, logging.WARNING, "parked for 60 s"),
         (FAILURE, logging.ERROR, "failed for good"),
+        (CRASH, logging.WARNING, "that exited with 3. It runs again, alone (crash 2 of 3)"),
+        (LAST_CRASH, logging.ERROR, "failed for good"),
     ],
 )
 def test_each_outcome_has_its_level_and_its_words(
@@ -93,7 +97,7 @@ def test_any_message_can_be_logged(log: pytest.LogCaptureFixture, message: str) 
 
 
 @pytest.mark.logs_errors
-@pytest.mark.parametrize("outcome", [SUCCESS, RETRY, FAILURE])
+@pytest.mark.parametrize("outcome", [SUCCESS, RETRY, FAILURE, CRASH, LAST_CRASH])
 def test_an_outcome_that_came_too_late_is_told(
     log: pytest.LogCaptureFixture, outcome: Outcome
 ) -> None:

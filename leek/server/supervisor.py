@@ -11,8 +11,8 @@ from leek.models import Servers
 from leek.server.journal import journal
 from leek.server.listener import Listener
 from leek.server.mailbox import Mailbox, Request
-from leek.server.pool import PoolOptions, WorkerPool
-from leek.server.registration import Registration
+from leek.server.pool import LAST_MOMENT, PoolOptions, WorkerPool
+from leek.server.registration import Registration, Resignation
 from leek.server.service import Outage
 from leek.server.shutdown import on_stop_signals
 
@@ -167,4 +167,14 @@ class Supervisor:
                     deadline = time.monotonic()
             pool.finish_stop(deadline)
             journal.info("Worker off, %s attempts handled", pool.handled)
+        elif not self._worker_off.is_set():
+            self._resign()
         self._worker_off.set()
+
+    def _resign(self) -> None:
+        """End the lease, if there is one already, of a server whose Worker was never on."""
+        self._registration.join(LAST_MOMENT)
+        if lease := self._registration.lease:
+            resignation = Resignation(self._outage, lease.server_id)
+            resignation.start()
+            resignation.join(LAST_MOMENT)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -60,7 +61,7 @@ class Supervisor:
 
         Return whether all Workers ended: one may still run a task that was given back.
         """
-        with on_stop_signals(self._signalled, self._mailbox.wakeup_fd):
+        with closing(self._mailbox), on_stop_signals(self._signalled, self._mailbox.wakeup_fd):
             self._listener.start()
             self._registration.start()
             try:
@@ -73,7 +74,6 @@ class Supervisor:
             finally:
                 self._stop_pool()
                 self._listener.stop()
-                self._mailbox.close()
         return self._pool is None or not self._pool.is_working
 
     # What the socket's commands and the pool's threads call

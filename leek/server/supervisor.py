@@ -1,5 +1,6 @@
 """Builds the parts of the server, starts them in order, stops them in reverse."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from leek.server.pool import LAST_MOMENT, PoolOptions, WorkerPool
 from leek.server.registration import Registration, Resignation
 from leek.server.service import Outage
 from leek.server.shutdown import on_stop_signals
+from leek.server.systemd import Systemd
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Supervisor:
         self._pool_options = pool_options
         self._mailbox = Mailbox()
         self._boot = uuid4()
+        self._systemd = Systemd(os.environ)
         self._outage = Outage()
         self._registration = Registration(
             self._outage,
@@ -70,7 +73,7 @@ class Supervisor:
                         case Request.START_WORKER:
                             self._start_pool(on_ready)
                         case Request.STOP_WORKER:
-                            self._stop_pool()
+                            self._stop_worker()
             finally:
                 self._stop_pool()
                 self._listener.stop()
@@ -131,10 +134,16 @@ class Supervisor:
     # What the main thread does
 
     def _next_request(self, timeout: float | None = None) -> Request | None:
-        """Wait for a request, up to `timeout` seconds, and remember one to stop."""
-        request = self._mailbox.get(timeout)
+        """Wait for a request, up to `timeout` seconds, and remember one to stop.
+
+        Return None sooner when it is time for another sign of life.
+        """
+        self._systemd.alive()
+        limits = [limit for limit in (timeout, self._systemd.interval) if limit is not None]
+        request = self._mailbox.get(min(limits, default=None))
         if request in (Request.STOP, Request.STOP_NOW):
             self._stop_requested = True
+            self._systemd.stopping()
         return request
 
     def _start_pool(self, on_ready: Callable[[str, int], None]) -> None:
@@ -153,6 +162,13 @@ class Supervisor:
         self._pool.start()
         self._worker_is_on = True
         on_ready(self._options.host, self._listener.port)
+        self._systemd.ready(f"Running tasks, listening at port {self._listener.port}")
+
+    def _stop_worker(self) -> None:
+        """Stop the Worker alone; before it was on, this ends the server's start."""
+        self._stop_pool()
+        if not self._stop_requested:
+            self._systemd.ready("Worker off, as leek_stop asked")
 
     def _stop_pool(self) -> None:
         """Let the running tasks end until the deadline, or until a second signal."""

@@ -1,0 +1,1 @@
+"""The rules of claims, leases and outcomes, told a second time, and held against leek's own."""

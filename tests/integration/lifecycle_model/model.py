@@ -1,0 +1,215 @@
+"""What ought to become of tasks and leases: the rules in plain Python, without a database."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+from leek.models import State
+from leek.outcome import Claimed
+
+MAX_CRASHES = 3
+
+
+class Ending(Enum):
+    """The ways in which an attempt ends."""
+
+    SUCCESS = auto()
+    RETRY_NOW = auto()
+    RETRY_LATER = auto()
+    PARK = auto()
+    FAILURE = auto()
+
+
+FINAL_STATES = {Ending.SUCCESS: State.SUCCESSFUL, Ending.FAILURE: State.FAILED}
+
+
+class Fence(NamedTuple):
+    """What a claim gave: this task, to this owner, under this number."""
+
+    task: int
+    owner: int | None
+    claim: int
+
+
+def fence_of(claimed: Claimed) -> Fence:
+    """Return the fence of a claimed task."""
+    return Fence(claimed.id, claimed.owner, claimed.claim)
+
+
+@dataclass
+class Lease:
+    """The lease of a server; when it is over, the server may not know it."""
+
+    port: int
+    is_over: bool = False
+
+
+@dataclass
+class Task:
+    """A pushed task; whether it is due matters while it is deferred."""
+
+    id: int
+    queue: str
+    priority: int
+    state: State
+    is_due: bool = False
+    key: str | None = None
+    owner: int | None = None
+    claim: int = 0
+    tries: int = 0
+    crashes: int = 0
+    is_parked: bool = False
+
+    @property
+    def fence(self) -> Fence:
+        """The claim that it is under, or was last."""
+        return Fence(self.id, self.owner, self.claim)
+
+    def is_of(self, queues: list[str] | None) -> bool:
+        """Tell whether it is in one of these queues; None stands for all."""
+        return queues is None or self.queue in queues
+
+    def give_back(self) -> None:
+        """Make it ready, for anybody."""
+        self.state, self.owner = State.READY, None
+
+    def finish(self, state: State) -> None:
+        """End it, and free its key."""
+        self.state, self.key = state, None
+
+
+@dataclass
+class Model:
+    """All tasks and leases that there are, and all claims that there ever were."""
+
+    tasks: dict[int, Task] = field(default_factory=dict)
+    leases: dict[int, Lease] = field(default_factory=dict)
+    given: set[Fence] = field(default_factory=set)
+    numbers: dict[int, int] = field(default_factory=dict)  # the last one of each server
+
+    # Sets of tasks
+
+    def those(self, condition: Callable[[Task], bool]) -> list[Task]:
+        """Return the tasks that meet a condition, in the order of their push."""
+        return [task for _, task in sorted(self.tasks.items()) if condition(task)]
+
+    def in_state(self, state: State) -> list[Task]:
+        """Return the tasks of a state."""
+        return self.those(lambda task: task.state == state)
+
+    def owned(self, server: int) -> list[Task]:
+        """Return the tasks that a server has claimed."""
+        return [task for task in self.in_state(State.RUNNING) if task.owner == server]
+
+    def due(self, queues: list[str] | None) -> list[Task]:
+        """Return the deferred tasks of these queues whose time has come."""
+        deferred = self.in_state(State.DEFERRED)
+        return [task for task in deferred if task.is_due and task.is_of(queues)]
+
+    def next_ready(self, limit: int, queues: list[str] | None) -> list[Task]:
+        """Return the tasks that a claim takes, in its order."""
+        ready = [task for task in self.in_state(State.READY) if task.is_of(queues)]
+        return sorted(ready, key=lambda task: (-task.priority, task.id))[:limit]
+
+    def orphaned(self, server: int) -> set[int]:
+        """Return who owns claimed tasks and has no lease, other than this server."""
+        owners = {task.owner for task in self.in_state(State.RUNNING) if task.owner is not None}
+        return owners - set(self.leases) - {server}
+
+    def are_taken(self, keys: Sequence[str | None]) -> bool:
+        """Tell whether a push with these unique keys is refused."""
+        wanted = [key for key in keys if key is not None]
+        taken = {task.key for task in self.tasks.values()}
+        return len(wanted) > len(set(wanted)) or not taken.isdisjoint(wanted)
+
+    def is_living(self, fence: Fence) -> bool:
+        """Tell whether a claim holds."""
+        task = self.tasks.get(fence.task)
+        return task is not None and task.state == State.RUNNING and task.fence == fence
+
+    # Claim and settle
+
+    def next_number(self, server: int) -> int:
+        """Return a claim number that this server has not used."""
+        self.numbers[server] = self.numbers.get(server, 0) + 1
+        return self.numbers[server]
+
+    def claim(self, server: int, number: int, taken: Iterable[Task]) -> None:
+        """Give these tasks to a server."""
+        for task in taken:
+            task.state, task.owner, task.claim = State.RUNNING, server, number
+            self.given.add(task.fence)
+
+    def settle(self, fence: Fence, ending: Ending) -> bool:
+        """Record how an attempt ended; return whether that is accepted."""
+        if not self.is_living(fence):
+            return self._is_settled(fence, ending)
+        task = self.tasks[fence.task]
+        task.tries += ending is not Ending.PARK
+        task.is_parked |= ending is Ending.PARK
+        if ending in FINAL_STATES:
+            task.finish(FINAL_STATES[ending])
+        else:
+            task.state, task.owner = State.DEFERRED, None
+            task.is_due = ending is Ending.RETRY_NOW
+        return True
+
+    def _is_settled(self, fence: Fence, ending: Ending) -> bool:
+        """Tell whether just this is stored: it comes again if the answer to a commit got lost."""
+        task = self.tasks.get(fence.task)
+        return task is not None and (task.fence, task.state) == (fence, FINAL_STATES.get(ending))
+
+    # Give back
+
+    def release(self, fences: Iterable[Fence]) -> int:
+        """Give back what is under these claims; return how many."""
+        living = [fence for fence in fences if self.is_living(fence)]
+        for fence in living:
+            self.tasks[fence.task].give_back()
+        return len(living)
+
+    def release_claim(self, server: int, number: int) -> int:
+        """Give back all that one claim took; return how many."""
+        return self.release([task.fence for task in self.owned(server) if task.claim == number])
+
+    def release_all(self, server: int) -> int:
+        """Give back what a server has claimed; return how many."""
+        return self.release([task.fence for task in self.owned(server)])
+
+    # Leases
+
+    def register(self, server: int, port: int) -> None:
+        """Give a server a lease."""
+        self.leases[server] = Lease(port)
+
+    def rescue(self, server: int, was_running: Collection[int]) -> tuple[int, list[int]]:
+        """End a lease; return how many tasks were given back, and which ones failed."""
+        del self.leases[server]
+        crashed = [task for task in self.owned(server) if task.id in was_running]
+        for task in crashed:
+            task.crashes += 1
+        lost = [task for task in crashed if task.crashes >= MAX_CRASHES]
+        for task in lost:
+            task.finish(State.FAILED)
+            task.owner = None
+        return self.release_all(server), [task.id for task in lost]
+
+    # Finished tasks
+
+    def retry_failed(self, ids: Collection[int]) -> int:
+        """Make failed tasks ready, as if they were new; return how many."""
+        failed = [task for task in self.in_state(State.FAILED) if task.id in ids]
+        for task in failed:
+            task.give_back()
+            task.tries = task.crashes = 0
+            task.is_parked = False
+        return len(failed)
+
+    def purge(self, ids: Collection[int]) -> int:
+        """Forget finished tasks; return how many."""
+        finished = self.in_state(State.SUCCESSFUL) + self.in_state(State.FAILED)
+        purged = [task for task in finished if task.id in ids]
+        for task in purged:
+            del self.tasks[task.id]
+        return len(purged)

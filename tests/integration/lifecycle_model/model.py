@@ -8,7 +8,7 @@ from typing import NamedTuple
 from leek.models import State
 from leek.outcome import Claimed
 
-MAX_CRASHES = 3
+MAX_CRASHES = 2
 
 
 class Ending(Enum):
@@ -81,11 +81,10 @@ class Task:
 
 @dataclass
 class Model:
-    """All tasks and leases that there are, and all claims that there ever were."""
+    """All tasks and leases that there are."""
 
     tasks: dict[int, Task] = field(default_factory=dict)
     leases: dict[int, Lease] = field(default_factory=dict)
-    given: set[Fence] = field(default_factory=set)
     numbers: dict[int, int] = field(default_factory=dict)  # the last one of each server
 
     # Sets of tasks
@@ -130,6 +129,11 @@ class Model:
 
     # Claim and settle
 
+    def fall_due(self, ids: Collection[int]) -> None:
+        """Let the time come that these tasks wait for, if they do."""
+        for task in self.in_state(State.DEFERRED):
+            task.is_due |= task.id in ids
+
     def next_number(self, server: int) -> int:
         """Return a claim number that this server has not used."""
         self.numbers[server] = self.numbers.get(server, 0) + 1
@@ -139,7 +143,6 @@ class Model:
         """Give these tasks to a server."""
         for task in taken:
             task.state, task.owner, task.claim = State.RUNNING, server, number
-            self.given.add(task.fence)
 
     def settle(self, fence: Fence, ending: Ending) -> bool:
         """Record how an attempt ended; return whether that is accepted."""

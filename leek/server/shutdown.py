@@ -1,4 +1,4 @@
-"""OS signals -> an action of the supervisor; restores the old handlers."""
+"""OS signals -> an action of the supervisor; restores the old handlers if the process goes on."""
 
 import os
 import signal
@@ -14,10 +14,14 @@ _former: dict[signal.Signals, Any] = {}  # the handlers that were there before
 
 
 @contextmanager
-def on_stop_signals(action: Callable[[], None], wakeup_fd: int) -> Iterator[None]:
+def on_stop_signals(
+    action: Callable[[], None], wakeup_fd: int, *, ends_process: bool
+) -> Iterator[None]:
     """Call `action` at each SIGTERM or SIGINT inside the block, and write a byte to `wakeup_fd`.
 
     The action must be safe inside a signal handler. Outside the main thread there are no signals.
+    After the block they are what they were before; or, with `ends_process`, nothing: a process that
+    ends as it was asked to does not end in another way because it is asked again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,7 +37,15 @@ def on_stop_signals(action: Callable[[], None], wakeup_fd: int) -> Iterator[None
         yield
     finally:
         signal.set_wakeup_fd(old_fd)
-        _restore()
+        if ends_process:
+            _ignore()
+        else:
+            _restore()
+
+
+def _ignore() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _restore() -> None:

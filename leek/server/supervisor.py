@@ -59,12 +59,16 @@ class Supervisor:
         self._stop_requested = False
         self._signals = 0
 
-    def run(self, on_ready: Callable[[str, int], None]) -> bool:
+    def run(self, on_ready: Callable[[str, int], None], *, ends_process: bool = False) -> bool:
         """Serve until a stop is asked for; call `on_ready` with address and port when working.
 
-        Return whether all Workers ended: one may still run a task that was given back.
+        `ends_process` tells that the process ends with the server. Return whether all Workers
+        ended: one may still run a task that was given back.
         """
-        with closing(self._mailbox), on_stop_signals(self._signalled, self._mailbox.wakeup_fd):
+        signals = on_stop_signals(
+            self._signalled, self._mailbox.wakeup_fd, ends_process=ends_process
+        )
+        with closing(self._mailbox), signals:
             self._listener.start()
             self._registration.start()
             try:

@@ -242,6 +242,21 @@ class TestASignalToTheWholeGroup:
         assert (row.state, row.tries, row.crashes, row.owner_id) == (State.READY, 0, 0, None)
 
 
+@SIGNALS
+def test_signals_that_come_to_the_very_end_change_nothing(
+    start_server: StartServer, number: int
+) -> None:
+    server = start_server()
+
+    def ends_though_it_is_asked_again() -> bool:
+        server.process.send_signal(number)
+        return server.ended
+
+    wait_until(ends_though_it_is_asked_again)
+    assert server.wait() == 0
+    assert not Servers.objects.exists()
+
+
 def test_the_lease_lives_until_the_drain_is_over(start_server: StartServer, tmp_path: Path) -> None:
     lease = 2
     ending = start_server("--shutdown-timeout", "3600", LEEK_LEASE=str(lease))

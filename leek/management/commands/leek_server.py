@@ -39,6 +39,13 @@ class Command(LeekCommand):
 
     help = "Runs pushed tasks. SIGTERM, SIGINT and leek_stop stop it gracefully."
 
+    _ends_process = False  # as for code that calls this command and goes on
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run as all that this process does."""
+        self._ends_process = True
+        super().run_from_argv(argv)
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options; what is left out is taken from the settings."""
         count, seconds = value_of(conf.COUNT), value_of(conf.SECONDS)
@@ -100,7 +107,7 @@ class Command(LeekCommand):
                 f"leek_server cannot listen at {place}: {error}.", returncode=CANNOT_LISTEN
             ) from error
         self.check(tags=[checks.DATABASE])
-        if not supervisor.run(self.say_ready):
+        if not supervisor.run(self.say_ready, ends_process=self._ends_process):
             self.end_process()
 
     def say_ready(self, host: str, port: int) -> None:

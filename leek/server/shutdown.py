@@ -15,7 +15,7 @@ _former: dict[signal.Signals, Any] = {}  # the handlers that were there before
 
 @contextmanager
 def on_stop_signals(
-    action: Callable[[], None], wakeup_fd: int, *, ends_process: bool
+    action: Callable[[], None], wakeup_fd: int, *, ends_process: bool = False
 ) -> Iterator[None]:
     """Call `action` at each SIGTERM or SIGINT inside the block, and write a byte to `wakeup_fd`.
 

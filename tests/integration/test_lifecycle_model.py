@@ -35,6 +35,7 @@ def quick_commits(transactional_db: None) -> Iterator[None]:
         cursor.execute(f"PRAGMA synchronous = {usual}")
 
 
+@pytest.mark.timeout(900)  # a find is made as short as can be before it is shown
 def test_leek_keeps_the_rules_of_claims_leases_and_outcomes() -> None:
     run_state_machine_as_test(Queue, settings=SETTINGS)
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from leek.models import QueuedTasks, State
-from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
-from tests.integration.lifecycle_model.model import Ending, Task
+from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
+from tests.integration.lifecycle_model.model import MAX_CRASHES, Ending, Task
 
 QUEUES = ["default", "mail"]
 AGO, LATER = -60.0, 3600.0  # seconds: so far off that no slow machine makes a difference
@@ -20,6 +20,7 @@ OUTCOMES: dict[Ending, Callable[[Claimed], Outcome]] = {
     Ending.RETRY_LATER: lambda claimed: Retry(claimed, NOON, NOON, ERROR, LATER),
     Ending.PARK: lambda claimed: Retry(claimed, NOON, NOON, ERROR, LATER, spends_try=False),
     Ending.FAILURE: lambda claimed: Failure(claimed, NOON, NOON, ERROR),
+    Ending.CRASH: lambda claimed: Crash(claimed, NOON, NOON, "died", MAX_CRASHES),
 }
 
 
@@ -38,18 +39,20 @@ class Push(NamedTuple):
 
     def row(self) -> QueuedTasks:
         """Return the row to store."""
+        due_in = LATER if self.is_deferred else AGO
         return QueuedTasks(
             queue=self.queue,
             priority=self.priority,
             state=self.state,
-            run_after=datetime.now(UTC) + timedelta(seconds=LATER * self.is_deferred),
+            run_after=datetime.now(UTC) + timedelta(seconds=due_in),
             pushed_at=NOON,
             unique_key=self.key,
         )
 
     def task(self, task_id: int) -> Task:
         """Return the model's task."""
-        return Task(task_id, self.queue, self.priority, self.state, key=self.key)
+        is_due = not self.is_deferred
+        return Task(task_id, self.queue, self.priority, self.state, is_due, key=self.key)
 
 
 pushes = st.builds(

@@ -25,7 +25,10 @@ class Compared(RuleBasedStateMachine):
     @invariant()
     def each_task_is_where_it_ought_to_be(self) -> None:
         """Nothing is lost, in two places, or changed by who does not own it."""
-        columns = ("state", "owner", "claim", "tries", "crashes", "unique_key", "parked_since")
+        columns = (
+            *("state", "owner", "claim", "tries", "crashes", "suspect"),
+            *("unique_key", "parked_since"),
+        )
         stored = {
             pk: (*values, parked_since is not None)
             for pk, *values, parked_since in QueuedTasks.objects.values_list("pk", *columns)
@@ -37,6 +40,7 @@ class Compared(RuleBasedStateMachine):
                 task.claim,
                 task.tries,
                 task.crashes,
+                task.is_suspect,
                 task.key,
                 task.is_parked,
             )

@@ -31,6 +31,8 @@ from tests.integration.lifecycle_model.choices import (
 from tests.integration.lifecycle_model.comparison import Compared, FenceViolated
 from tests.integration.lifecycle_model.model import MAX_CRASHES, Ending, fence_of
 
+WasRunning = str | list[int]  # "all", "unknown", or the ids of tasks
+
 
 def has(*states: State) -> Callable[["Queue"], bool]:
     """Return a condition: there are tasks in one of these states."""
@@ -43,6 +45,7 @@ class Queue(Compared):
     tasks: Bundle[int] = Bundle("tasks")
     servers: Bundle[int] = Bundle("servers")
     claims: Bundle[Claimed] = Bundle("claims")
+    what_was_running = st.sampled_from(["all", "unknown"]) | st.lists(tasks, max_size=3)
     some_tasks = st.none() | st.lists(tasks, max_size=4, unique=True)  # None: all there are
 
     # Push
@@ -79,7 +82,7 @@ class Queue(Compared):
         ids = self._ids(chosen)
         QueuedTasks.objects.filter(pk__in=ids, state=State.DEFERRED).update(run_after=after(AGO))
         self.model.fall_due(ids)
-        due = self.model.due(queues)
+        due = self.model.due(queues, suspects=False)
         assert lifecycle.promote(queues, limit) == min(limit, len(due))
         ready = set(QueuedTasks.objects.ready().values_list("pk", flat=True))
         for task in due:
@@ -99,13 +102,33 @@ class Queue(Compared):
         number = self.model.next_number(server)
         claimed = lifecycle.claim(server, number, limit, queues)
         assert [task.id for task in claimed] == [task.id for task in expected]
+        self._note_claim(server, number, claimed)
+        return claimed
+
+    def _note_claim(self, server: int, number: int, claimed: list[Claimed]) -> None:
         assert not self.given & set(map(fence_of, claimed)), "a fence was given twice"
         self.given.update(map(fence_of, claimed))
-        self.model.claim(server, number, expected)
-        for task, known in zip(claimed, expected, strict=True):
+        for task in claimed:
+            known = self.model.tasks[task.id]
+            self.model.claim(server, number, known)
             assert fence_of(task) == known.fence
             assert (task.tries, task.crashes) == (known.tries, known.crashes)
-        return claimed
+            assert task.suspect == known.is_suspect
+
+    @precondition(lambda self: self.model.due(None, suspects=True))
+    @rule(target=claims, server=servers, queues=chosen_queues, some=st.lists(endings, max_size=1))
+    def claim_suspect(
+        self, server: int, queues: list[str] | None, some: list[Ending]
+    ) -> MultipleResults[Claimed]:
+        """Take one suspect, whichever it is, and perhaps run it."""
+        due = self.model.due(queues, suspects=True)
+        number = self.model.next_number(server)
+        claimed = lifecycle.claim_suspect(server, number, queues)
+        assert len(claimed) == min(1, len(due))
+        assert {task.id for task in claimed} <= {task.id for task in due}
+        self._note_claim(server, number, claimed)
+        self._settle(list(zip(claimed, some, strict=False)))
+        return multiple(*claimed)
 
     @precondition(has(State.READY))
     @rule(target=claims, server=servers, limit=limits, some=st.lists(endings, min_size=1))
@@ -116,10 +139,8 @@ class Queue(Compared):
         return multiple(*claimed)
 
     @precondition(has(State.READY))
-    @rule(target=claims, server=servers, limit=limits, was_running=some_tasks)
-    def crash(
-        self, server: int, limit: int, was_running: list[int] | None
-    ) -> MultipleResults[Claimed]:
+    @rule(target=claims, server=servers, limit=limits, was_running=what_was_running)
+    def crash(self, server: int, limit: int, was_running: WasRunning) -> MultipleResults[Claimed]:
         """Take tasks and die of some, to be rescued when the lease is over."""
         claimed = self._claim(server, limit, None)
         self._let_the_lease_end(server)
@@ -135,14 +156,12 @@ class Queue(Compared):
     def _settle(self, ended: list[tuple[Claimed, Ending]]) -> None:
         outcomes = [OUTCOMES[ending](claimed) for claimed, ending in ended]
         refused = lifecycle.settle(outcomes)
-        expected = [
-            outcome
-            for outcome, (claimed, ending) in zip(outcomes, ended, strict=True)
-            if not self.model.settle(fence_of(claimed), ending)
-        ]
-        if accepted := [outcome for outcome in expected if outcome not in refused]:
-            raise FenceViolated(f"accepted from a claim that had ended: {accepted}")
-        assert refused == expected
+        assert [outcome for outcome in outcomes if outcome in refused] == refused
+        for outcome, (claimed, ending) in zip(outcomes, ended, strict=True):
+            accepted = self.model.settle(claimed, ending)
+            if accepted is False and outcome not in refused:
+                raise FenceViolated(f"accepted from a claim that had ended: {outcome}")
+            assert not (accepted and outcome in refused)
 
     # Give back
 
@@ -178,12 +197,12 @@ class Queue(Compared):
         return multiple(self._start(1, []), self._start(2, []))
 
     @precondition(lambda self: len(self.model.leases) < 3)
-    @rule(target=servers, port=st.integers(1, 2), was_running=some_tasks)
-    def start(self, port: int, was_running: list[int] | None) -> int:
+    @rule(target=servers, port=st.integers(1, 2), was_running=what_was_running)
+    def start(self, port: int, was_running: WasRunning) -> int:
         """Register a server, and rescue what was left by the one that had its port."""
         return self._start(port, was_running)
 
-    def _start(self, port: int, was_running: list[int] | None) -> int:
+    def _start(self, port: int, was_running: WasRunning) -> int:
         server = leases.register(
             address="127.0.0.1", port=port, workers=1, queues=None, seconds=LATER
         )
@@ -210,15 +229,15 @@ class Queue(Compared):
         if lease := self.model.leases.get(server):
             lease.is_over = True
 
-    @rule(dead=servers, was_running=some_tasks, is_over=st.booleans())
-    def rescue(self, dead: int, was_running: list[int] | None, is_over: bool) -> None:
+    @rule(dead=servers, was_running=what_was_running, is_over=st.booleans())
+    def rescue(self, dead: int, was_running: WasRunning, is_over: bool) -> None:
         """Rescue what a server left, unless it has renewed its lease, or was rescued before."""
         if is_over:
             self._let_the_lease_end(dead)
         self._rescue(dead, was_running, even_if_renewed=False)
 
-    def _rescue(self, dead: int, chosen: list[int] | None, *, even_if_renewed: bool) -> None:
-        row, was_running = Servers(pk=dead), self._ids(chosen)
+    def _rescue(self, dead: int, chosen: WasRunning, *, even_if_renewed: bool) -> None:
+        row, was_running = Servers(pk=dead), self._known(chosen)
         rescued = lifecycle.rescue(row, was_running, MAX_CRASHES, even_if_renewed=even_if_renewed)
         lease = self.model.leases.get(dead)
         if lease is None or not (lease.is_over or even_if_renewed):
@@ -249,6 +268,14 @@ class Queue(Compared):
         """Delete the finished ones among these."""
         if ids := self._ids(chosen):
             assert lifecycle.purge(ids) == self.model.purge(ids)
+
+    def _known(self, chosen: WasRunning) -> list[int] | None:
+        match chosen:
+            case "unknown":
+                return None
+            case list():
+                return chosen
+        return list(self.model.tasks)
 
     def _ids(self, chosen: list[int] | None) -> list[int]:
         return list(self.model.tasks) if chosen is None else chosen

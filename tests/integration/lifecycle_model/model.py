@@ -19,9 +19,7 @@ class Ending(Enum):
     RETRY_LATER = auto()
     PARK = auto()
     FAILURE = auto()
-
-
-FINAL_STATES = {Ending.SUCCESS: State.SUCCESSFUL, Ending.FAILURE: State.FAILED}
+    CRASH = auto()
 
 
 class Fence(NamedTuple):
@@ -37,6 +35,11 @@ def fence_of(claimed: Claimed) -> Fence:
     return Fence(claimed.id, claimed.owner, claimed.claim)
 
 
+def crashes_with_one_more(crashes: int, is_suspect: bool) -> int:
+    """Return the number of crashes after one more."""
+    return crashes + (2 if is_suspect and not crashes else 1)
+
+
 @dataclass
 class Lease:
     """The lease of a server; when it is over, the server may not know it."""
@@ -47,19 +50,23 @@ class Lease:
 
 @dataclass
 class Task:
-    """A pushed task; whether it is due matters while it is deferred."""
+    """A pushed task; whether it is due matters while it is deferred.
+
+    A suspect is deferred where another task would be ready, so that it is claimed alone.
+    """
 
     id: int
     queue: str
     priority: int
     state: State
-    is_due: bool = False
+    is_due: bool
     key: str | None = None
     owner: int | None = None
     claim: int = 0
     tries: int = 0
     crashes: int = 0
     is_parked: bool = False
+    is_suspect: bool = False
 
     @property
     def fence(self) -> Fence:
@@ -71,12 +78,26 @@ class Task:
         return queues is None or self.queue in queues
 
     def give_back(self) -> None:
-        """Make it ready, for anybody."""
-        self.state, self.owner = State.READY, None
+        """Give it to anybody; a suspect to whoever runs it alone."""
+        self.state = State.DEFERRED if self.is_suspect else State.READY
+        self.owner = None
+
+    def put_off(self, *, is_due: bool) -> None:
+        """Have it wait; who can be put off has killed nobody."""
+        self.is_suspect, self.is_due = False, is_due
+        self.state, self.owner = State.DEFERRED, None
 
     def finish(self, state: State) -> None:
         """End it, and free its key."""
-        self.state, self.key = state, None
+        self.state, self.key, self.is_suspect = state, None, False
+
+    def crash(self) -> None:
+        """Charge it with the end of its process; a suspect then has ended the one before, too."""
+        self.crashes = crashes_with_one_more(self.crashes, self.is_suspect)
+        if self.crashes >= MAX_CRASHES:
+            self.finish(State.FAILED)
+        else:
+            self.give_back()
 
 
 @dataclass
@@ -101,9 +122,9 @@ class Model:
         """Return the tasks that a server has claimed."""
         return [task for task in self.in_state(State.RUNNING) if task.owner == server]
 
-    def due(self, queues: list[str] | None) -> list[Task]:
-        """Return the deferred tasks of these queues whose time has come."""
-        deferred = self.in_state(State.DEFERRED)
+    def due(self, queues: list[str] | None, *, suspects: bool) -> list[Task]:
+        """Return the deferred tasks of these queues whose time has come: suspects, or others."""
+        deferred = [task for task in self.in_state(State.DEFERRED) if task.is_suspect == suspects]
         return [task for task in deferred if task.is_due and task.is_of(queues)]
 
     def next_ready(self, limit: int, queues: list[str] | None) -> list[Task]:
@@ -139,29 +160,40 @@ class Model:
         self.numbers[server] = self.numbers.get(server, 0) + 1
         return self.numbers[server]
 
-    def claim(self, server: int, number: int, taken: Iterable[Task]) -> None:
-        """Give these tasks to a server."""
-        for task in taken:
-            task.state, task.owner, task.claim = State.RUNNING, server, number
+    def claim(self, server: int, number: int, task: Task) -> None:
+        """Give a task to a server."""
+        task.state, task.owner, task.claim = State.RUNNING, server, number
 
-    def settle(self, fence: Fence, ending: Ending) -> bool:
-        """Record how an attempt ended; return whether that is accepted."""
-        if not self.is_living(fence):
-            return self._is_settled(fence, ending)
-        task = self.tasks[fence.task]
-        task.tries += ending is not Ending.PARK
+    def settle(self, claimed: Claimed, ending: Ending) -> bool | None:
+        """Record how an attempt ended; return whether that is accepted.
+
+        None: it changes nothing, but the row does not tell whether it is late or comes again.
+        """
+        if not self.is_living(fence_of(claimed)):
+            return self._is_settled(claimed, ending)
+        task = self.tasks[claimed.id]
+        task.tries += ending not in (Ending.PARK, Ending.CRASH)
         task.is_parked |= ending is Ending.PARK
-        if ending in FINAL_STATES:
-            task.finish(FINAL_STATES[ending])
-        else:
-            task.state, task.owner = State.DEFERRED, None
-            task.is_due = ending is Ending.RETRY_NOW
+        match ending:
+            case Ending.SUCCESS:
+                task.finish(State.SUCCESSFUL)
+            case Ending.FAILURE:
+                task.finish(State.FAILED)
+            case Ending.CRASH:
+                task.crash()
+            case _:
+                task.put_off(is_due=ending is Ending.RETRY_NOW)
         return True
 
-    def _is_settled(self, fence: Fence, ending: Ending) -> bool:
+    def _is_settled(self, claimed: Claimed, ending: Ending) -> bool | None:
         """Tell whether just this is stored: it comes again if the answer to a commit got lost."""
-        task = self.tasks.get(fence.task)
-        return task is not None and (task.fence, task.state) == (fence, FINAL_STATES.get(ending))
+        crashes = crashes_with_one_more(claimed.crashes, claimed.suspect)
+        is_last = ending is Ending.CRASH and crashes >= MAX_CRASHES
+        if ending is not Ending.SUCCESS and ending is not Ending.FAILURE and not is_last:
+            return None
+        final = State.SUCCESSFUL if ending is Ending.SUCCESS else State.FAILED
+        task = self.tasks.get(claimed.id)
+        return task is not None and (task.fence, task.state) == (fence_of(claimed), final)
 
     # Give back
 
@@ -186,17 +218,21 @@ class Model:
         """Give a server a lease."""
         self.leases[server] = Lease(port)
 
-    def rescue(self, server: int, was_running: Collection[int]) -> tuple[int, list[int]]:
-        """End a lease; return how many tasks were given back, and which ones failed."""
+    def rescue(self, server: int, was_running: Collection[int] | None) -> tuple[int, list[int]]:
+        """End a lease; return how many tasks were given back, and which ones failed.
+
+        Where nobody knows what was running, all are suspects from now on.
+        """
         del self.leases[server]
-        crashed = [task for task in self.owned(server) if task.id in was_running]
-        for task in crashed:
-            task.crashes += 1
-        lost = [task for task in crashed if task.crashes >= MAX_CRASHES]
-        for task in lost:
-            task.finish(State.FAILED)
-            task.owner = None
-        return self.release_all(server), [task.id for task in lost]
+        owned = self.owned(server)
+        for task in owned:
+            if task.is_suspect if was_running is None else task.id in was_running:
+                task.crash()
+            else:
+                task.is_suspect |= was_running is None
+                task.give_back()
+        lost = [task.id for task in owned if task.state == State.FAILED]
+        return len(owned) - len(lost), lost
 
     # Finished tasks
 
@@ -206,7 +242,7 @@ class Model:
         for task in failed:
             task.give_back()
             task.tries = task.crashes = 0
-            task.is_parked = False
+            task.is_parked, task.is_due = False, True
         return len(failed)
 
     def purge(self, ids: Collection[int]) -> int:

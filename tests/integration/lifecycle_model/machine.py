@@ -1,9 +1,5 @@
-"""Does the same to leek and to the model, in any order, and compares the two after each step."""
+"""What servers do to the queue: claim, run, give back, die, and rescue each other."""
 
-from collections.abc import Callable
-
-import pytest
-from django.db import IntegrityError, transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -16,78 +12,29 @@ from hypothesis.stateful import (
 
 from leek import agenda, leases, lifecycle
 from leek.database import after
-from leek.models import QueuedTasks, Servers, State, queue_database
+from leek.models import Servers, State
 from leek.outcome import Claimed
 from tests.integration.lifecycle_model.choices import (
     AGO,
     LATER,
     OUTCOMES,
-    Push,
     chosen_queues,
     endings,
     limits,
-    pushes,
 )
-from tests.integration.lifecycle_model.comparison import Compared, FenceViolated
+from tests.integration.lifecycle_model.comparison import FenceViolated
 from tests.integration.lifecycle_model.model import MAX_CRASHES, Ending, fence_of
+from tests.integration.lifecycle_model.site import Site, has
 
 WasRunning = str | list[int]  # "all", "unknown", or the ids of tasks
 
 
-def has(*states: State) -> Callable[["Queue"], bool]:
-    """Return a condition: there are tasks in one of these states."""
-    return lambda queue: any(map(queue.model.in_state, states))
-
-
-class Queue(Compared):
+class Queue(Site):
     """Servers on one queue: some are slow, some are dead, and some do not know that they are."""
 
-    tasks: Bundle[int] = Bundle("tasks")
     servers: Bundle[int] = Bundle("servers")
     claims: Bundle[Claimed] = Bundle("claims")
-    what_was_running = st.sampled_from(["all", "unknown"]) | st.lists(tasks, max_size=3)
-    some_tasks = st.none() | st.lists(tasks, max_size=4, unique=True)  # None: all there are
-
-    # Push
-
-    @initialize(target=tasks)
-    def push_the_first(self) -> MultipleResults[int]:
-        """Store some tasks to begin with."""
-        return multiple(*self._push([Push()] * 3))
-
-    @rule(target=tasks, wanted=st.lists(pushes, min_size=1, max_size=4))
-    def push(self, wanted: list[Push]) -> MultipleResults[int]:
-        """Store all of them, or none if a key is taken."""
-        return multiple(*self._push(wanted))
-
-    def _push(self, wanted: list[Push]) -> list[int]:
-        rows = [push.row() for push in wanted]
-        if self.model.are_taken([push.key for push in wanted]):
-            with pytest.raises(IntegrityError), transaction.atomic(using=queue_database()):
-                self._store(rows)
-            return []
-        ids = [row.pk for row in self._store(rows)]
-        assert ids == sorted(ids)
-        for push, task_id in zip(wanted, ids, strict=True):
-            self.model.tasks[task_id] = push.task(task_id)
-        return ids
-
-    def _store(self, rows: list[QueuedTasks]) -> list[QueuedTasks]:
-        return lifecycle.push_many(rows) if len(rows) > 1 else [lifecycle.push(rows[0])]
-
-    @precondition(has(State.DEFERRED))
-    @rule(chosen=some_tasks, limit=limits, queues=chosen_queues)
-    def promote(self, chosen: list[int] | None, limit: int, queues: list[str] | None) -> None:
-        """Let the time of some tasks come; then make due ones ready: any, up to the limit."""
-        ids = self._ids(chosen)
-        QueuedTasks.objects.filter(pk__in=ids, state=State.DEFERRED).update(run_after=after(AGO))
-        self.model.fall_due(ids)
-        due = self.model.due(queues, suspects=False)
-        assert lifecycle.promote(queues, limit) == min(limit, len(due))
-        ready = set(QueuedTasks.objects.ready().values_list("pk", flat=True))
-        for task in due:
-            if task.id in ready:
-                task.state = State.READY
+    what_was_running = st.sampled_from(["all", "unknown"]) | st.lists(Site.tasks, max_size=3)
 
     # Claim and settle
 
@@ -253,22 +200,6 @@ class Queue(Compared):
             self._compare(lifecycle.release_all(owner), self.model.release_all(owner))
         assert not self.model.orphaned(server)
 
-    # Finished tasks
-
-    @precondition(has(State.FAILED))
-    @rule(chosen=some_tasks)
-    def retry_failed(self, chosen: list[int] | None) -> None:
-        """Push the failed ones among these back."""
-        ids = self._ids(chosen)
-        assert lifecycle.retry_failed(ids) == self.model.retry_failed(ids)
-
-    @precondition(has(State.SUCCESSFUL, State.FAILED))
-    @rule(chosen=some_tasks)
-    def purge(self, chosen: list[int] | None) -> None:
-        """Delete the finished ones among these."""
-        if ids := self._ids(chosen):
-            assert lifecycle.purge(ids) == self.model.purge(ids)
-
     def _known(self, chosen: WasRunning) -> list[int] | None:
         match chosen:
             case "unknown":
@@ -276,6 +207,3 @@ class Queue(Compared):
             case list():
                 return chosen
         return list(self.model.tasks)
-
-    def _ids(self, chosen: list[int] | None) -> list[int]:
-        return list(self.model.tasks) if chosen is None else chosen

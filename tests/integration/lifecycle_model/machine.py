@@ -102,13 +102,14 @@ class Queue(Site):
 
     def _settle(self, ended: list[tuple[Claimed, Ending]]) -> None:
         outcomes = [OUTCOMES[ending](claimed) for claimed, ending in ended]
+        late = [claimed.id for claimed, _ in ended if not self.model.is_living(fence_of(claimed))]
         refused = lifecycle.settle(outcomes)
-        assert [outcome for outcome in outcomes if outcome in refused] == refused
-        for outcome, (claimed, ending) in zip(outcomes, ended, strict=True):
-            accepted = self.model.settle(claimed, ending)
-            if accepted is False and outcome not in refused:
+        verdicts = [self.model.settle(claimed, ending) for claimed, ending in ended]
+        self.check_untouched(late)
+        for outcome, verdict in zip(outcomes, verdicts, strict=True):
+            if verdict is False and outcome not in refused:
                 raise FenceViolated(f"accepted from a claim that had ended: {outcome}")
-            assert not (accepted and outcome in refused)
+            assert not (verdict and outcome in refused)
 
     # Give back
 
@@ -184,7 +185,7 @@ class Queue(Site):
         self._rescue(dead, was_running, even_if_renewed=False)
 
     def _rescue(self, dead: int, chosen: WasRunning, *, even_if_renewed: bool) -> None:
-        row, was_running = Servers(pk=dead), self._known(chosen)
+        row, was_running = Servers(pk=dead), self._ids_of(chosen)
         rescued = lifecycle.rescue(row, was_running, MAX_CRASHES, even_if_renewed=even_if_renewed)
         lease = self.model.leases.get(dead)
         if lease is None or not (lease.is_over or even_if_renewed):
@@ -200,7 +201,7 @@ class Queue(Site):
             self._compare(lifecycle.release_all(owner), self.model.release_all(owner))
         assert not self.model.orphaned(server)
 
-    def _known(self, chosen: WasRunning) -> list[int] | None:
+    def _ids_of(self, chosen: WasRunning) -> list[int] | None:
         match chosen:
             case "unknown":
                 return None

@@ -13,6 +13,7 @@ from leek.api import push_many, push_task_to_queue
 from leek.exceptions import ResultNotStored
 from leek.models import QueuedTasks, Servers, State
 from tests.conftest import StartServer
+from tests.faults.databases import drop_connections
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.support import wait_until
@@ -47,19 +48,7 @@ def locked_table() -> Iterator[None]:
 
 def kill_connections() -> None:
     """End all connections to this database but this process's own, from the database's side."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            return
-        cursor.execute(
-            "SELECT id FROM information_schema.processlist"
-            " WHERE db = database() AND id <> connection_id()"
-        )
-        for (number,) in cursor.fetchall():
-            cursor.execute(f"KILL {number}")
+    drop_connections(connection, str(connection.settings_dict["NAME"]))
 
 
 def begun(gate: Path) -> None:

@@ -1,0 +1,324 @@
+"""Real databases, each of its own, that a test may stop, cut off and take away."""
+
+import os
+import shutil
+import signal
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+import environ
+from django import db
+from django.db.utils import ConnectionHandler
+
+from tests.support import GIVE_UP_AFTER, free_port, wait_until
+
+NAME = "leek"  # of the database, and of its user, who may do nothing elsewhere
+AS_ROOT = os.geteuid() == 0
+
+
+class Database(ABC):
+    """A database at `url`, with all its files in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """A DATABASE_URL."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, the first time with an empty database; return when it can be used."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it at once, as a crash does; safe if it is not started."""
+
+    @abstractmethod
+    def kill_connections(self) -> None:
+        """End its clients' connections from its side."""
+
+    def restart(self) -> None:
+        """Stop and start it."""
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """Stop it, and delete its files."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SQLite(Database):
+    """A file. It has no process: stopped, its folder is away, like a disk that is not mounted.
+
+    Then nobody can open the file, nor begin a journal beside it. Who has it open can read it, and
+    with a write-ahead log also write. There are no connections to kill.
+    """
+
+    @property
+    def url(self) -> str:
+        """A DATABASE_URL."""
+        return f"sqlite:///{self._disk / 'leek.sqlite3'}"
+
+    def start(self) -> None:
+        """Bring the folder back."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._away.exists():
+            self._away.rename(self._disk)
+        self._disk.mkdir(exist_ok=True)
+
+    def stop(self) -> None:
+        """Take the folder away."""
+        if self._disk.exists():
+            self._disk.rename(self._away)
+
+    def kill_connections(self) -> None:
+        """Do nothing."""
+
+    @property
+    def _disk(self) -> Path:
+        return self.folder / "disk"
+
+    @property
+    def _away(self) -> Path:
+        return self.folder / "away"
+
+
+class Server(Database):
+    """A database server at a free port of 127.0.0.1."""
+
+    scheme: ClassVar[str]
+    admin: ClassVar[str]  # the user who may do everything
+    admins_database: ClassVar[str]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """A DATABASE_URL."""
+        return f"{self.scheme}://{NAME}@127.0.0.1:{self.port}/{NAME}"
+
+    @property
+    def data(self) -> Path:
+        """Where the server keeps its files."""
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start it, the first time with an empty database; return when it accepts connections."""
+        is_new = not self.data.exists()
+        if is_new:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._initialize()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
+        wait_until(self._accepts_connections, f"the database: see {self._log}")
+        if is_new:
+            self._create_database()
+
+    def stop(self) -> None:
+        """End it at once, as a crash does."""
+        if self._process:
+            self._process.send_signal(self._crash)
+            self._process.wait(GIVE_UP_AFTER)
+            self._process = None
+
+    def kill_connections(self) -> None:
+        """End all connections to the database but the administrator's."""
+        with self.connect_as_admin() as connection:
+            drop_connections(connection, NAME)
+
+    def execute(self, sql: str) -> None:
+        """Execute a statement as the administrator."""
+        with self.connect_as_admin() as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    @contextmanager
+    def connect_as_admin(self, database: str | None = None) -> Iterator[Any]:
+        """Connect as the administrator, in autocommit mode."""
+        name = database or self.admins_database
+        with connected(f"{self.scheme}://{self.admin}@127.0.0.1:{self.port}/{name}") as connection:
+            yield connection
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    @abstractmethod
+    def _crash(self) -> signal.Signals:
+        """The signal that ends the server at once."""
+
+    @abstractmethod
+    def _initialize(self) -> None:
+        """Make the files of a new server."""
+
+    @abstractmethod
+    def _command(self) -> list[str]:
+        """Return the command that runs the server."""
+
+    @abstractmethod
+    def _create_database(self) -> None:
+        """Make the database and its user."""
+
+    def _accepts_connections(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, self._log.read_text()
+        with suppress(db.Error), self.connect_as_admin():
+            return True
+        return False
+
+    def _run(self, *command: str) -> None:
+        with self._log.open("ab") as log:
+            subprocess.run(command, stdout=log, stderr=log, check=True)
+
+
+class PostgreSQL(Server):
+    """A PostgreSQL. It refuses to run as root, so then it runs as the user postgres."""
+
+    scheme = "postgres"
+    admin = "postgres"
+    admins_database = "postgres"
+    _crash = signal.SIGQUIT  # "immediate": SIGKILL leaves processes that block the next start
+
+    def _initialize(self) -> None:
+        initdb = program("initdb", "PostgreSQL's server")
+        self.data.mkdir(mode=0o700)
+        if AS_ROOT:
+            shutil.chown(self.data, "postgres", "postgres")
+        self._run(
+            *self._as_user(),
+            *(initdb, "-D", str(self.data), "-U", self.admin, "--auth=trust"),
+            *("--encoding=UTF8", "--locale=C", "--no-sync"),
+        )
+
+    def _command(self) -> list[str]:
+        server = [program("postgres", "PostgreSQL's server"), "-D", str(self.data)]
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "fsync": "off",  # a crash of the server loses nothing, only one of the machine would
+            "shared_buffers": "16MB",
+        }
+        settings = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
+        return [*self._as_user(), *server, *settings]
+
+    def _as_user(self) -> list[str]:
+        """Return what to put before a command to run it as a user who is not root.
+
+        It keeps root's right to enter folders: those of tests are closed to everybody else.
+        """
+        if not AS_ROOT:
+            return []
+        rights = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+        user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        return [program("setpriv", "util-linux"), *user, *rights]
+
+    def _create_database(self) -> None:
+        self.execute(f"CREATE ROLE {NAME} LOGIN")
+        self.execute(f"CREATE DATABASE {NAME} OWNER {NAME}")
+
+
+class MariaDB(Server):
+    """A MariaDB."""
+
+    scheme = "mysql"
+    admin = "root"
+    admins_database = "mysql"
+    _crash = signal.SIGKILL
+
+    def _initialize(self) -> None:
+        self._run(
+            program("mariadb-install-db", "MariaDB's server"),
+            "--no-defaults",
+            f"--datadir={self.data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            *self._as_user(),
+        )
+
+    def _command(self) -> list[str]:
+        return [
+            program("mariadbd", "MariaDB's server"),
+            "--no-defaults",
+            f"--datadir={self.data}",
+            "--bind-address=127.0.0.1",
+            f"--port={self.port}",
+            "--socket=socket",  # in the data's folder, since paths of sockets must be short
+            "--pid-file=pid",
+            "--innodb-flush-log-at-trx-commit=2",  # loses nothing but in a crash of the machine
+            "--innodb-buffer-pool-size=32M",
+            *self._as_user(),
+        ]
+
+    def _as_user(self) -> list[str]:
+        return ["--user=root"] if AS_ROOT else []
+
+    def _create_database(self) -> None:
+        self.execute(f"CREATE DATABASE {NAME} CHARACTER SET utf8mb4")
+        self.execute(f"CREATE USER {NAME}@'127.0.0.1'")
+        self.execute(f"GRANT ALL ON {NAME}.* TO {NAME}@'127.0.0.1'")
+
+
+DATABASES: dict[str, type[Database]] = {
+    "sqlite": SQLite,
+    "postgresql": PostgreSQL,
+    "mysql": MariaDB,
+}
+
+
+def create(vendor: str, folder: Path) -> Database:
+    """Return a database of this vendor, in Django's words, to be started."""
+    return DATABASES[vendor](folder)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """Connect to a database, in autocommit mode, beside the site's own connections."""
+    connection = ConnectionHandler({"default": environ.Env.db_url_config(url)})["default"]
+    try:
+        connection.ensure_connection()
+        yield connection
+    finally:
+        connection.close()
+
+
+def drop_connections(connection: Any, database: str) -> None:
+    """End all connections to a database but this one, from the server's side."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = %s AND pid <> pg_backend_pid()",
+                [database],
+            )
+            return
+        cursor.execute(
+            "SELECT id FROM information_schema.processlist WHERE db = %s AND id <> connection_id()",
+            [database],
+        )
+        for (number,) in cursor.fetchall():
+            with suppress(db.OperationalError):  # it has ended by itself
+                cursor.execute(f"KILL {number}")
+
+
+def program(name: str, package: str) -> str:
+    """Return the path of a program, also where Debian keeps those of servers."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
+    places = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", *map(str, debian)]
+    if path := shutil.which(name, path=os.pathsep.join(places)):
+        return path
+    raise RuntimeError(f"The program {name} is missing. Install {package}, or add it to PATH.")
+
+
+def _version(folder: Path) -> list[int]:
+    return [int(part) for part in folder.parent.name.split(".") if part.isdigit()]

@@ -158,6 +158,11 @@ def has_table(alias: str, name: str) -> bool:
     return name in connections[alias].introspection.table_names()
 
 
+def is_connected(alias: str) -> bool:
+    """Tell whether this thread has a connection to a database, be it broken."""
+    return connections[alias].connection is not None
+
+
 def is_transient(error: Error) -> bool:
     """Tell whether the same statement may succeed later.
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from django import db
 
 from leek import leases, lifecycle
-from leek.models import Servers
+from leek.database import is_connected
+from leek.models import Servers, queue_database
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal
 from leek.server.rescuer import rescue_predecessors
@@ -32,24 +33,30 @@ class Registration(Service):
         self._register = register
         self._lease_seconds = lease_seconds
         self._max_crashes = max_crashes
+        self._registered: Lease | None = None
         self._remedy_is_named = False
 
     def run_once(self) -> None:
         """Register, and rescue what this server's predecessors left."""
-        asked_at = time.monotonic()
         try:
-            server = self._register()
-            rescue_predecessors(server, self._max_crashes)
+            lease = self._registered = self._registered or self._obtain_lease()
+            rescue_predecessors(lease.server, self._max_crashes)
         except db.Error:
             self._name_the_remedy()
             raise
-        self.lease = Lease(server, self._lease_seconds, asked_at)
+        self.lease = lease
         self.stopping.set()
 
+    def _obtain_lease(self) -> Lease:
+        asked_at = time.monotonic()
+        return Lease(self._register(), self._lease_seconds, asked_at)
+
     def _name_the_remedy(self) -> None:
-        """Say what to do, if it is not just to wait."""
+        """Say what to do, if it is not just to wait: ask the database, where it can be asked."""
+        if self._remedy_is_named or not is_connected(queue_database()):
+            return
         with suppress(db.Error):
-            if not self._remedy_is_named and (remedy := leases.remedy()):
+            if remedy := leases.remedy():
                 journal.error(remedy)
                 self._remedy_is_named = True
 

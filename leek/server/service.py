@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from django import db
 
-from leek.connections import close_connections, distrust_connections, refresh_connections
+from leek.connections import close_connections, distrust_connections
 from leek.exceptions import LeekError
 from leek.retry import backoff
 from leek.server.journal import journal
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries while the database is away
-IDLE_TOO_LONG = 5.0  # seconds after which connections are tried before they are used
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.5  # seconds between tries while the database is away
+IDLE_TOO_LONG = 2.0  # seconds after which connections are tried before they are used
 
 
 class Outage:
@@ -83,8 +83,9 @@ class Service:
         self._wake.set()
 
     def rest(self, seconds: float) -> None:
-        """Do nothing for so long, or until `wake` or `stop`."""
+        """Do nothing for so long, or until `wake` or `stop`: what there was to do is done."""
         began = time.monotonic()
+        self._outage.over(self.name)
         self._wake.wait(seconds)
         self._wake.clear()
         distrust_after(began)
@@ -110,7 +111,7 @@ class Service:
                 self.run_guarded()
             self._guard(self.finish)
         finally:
-            close_connections()
+            give_up_connections()
             self._ended.set()
             if self._on_end:
                 self._on_end()
@@ -127,13 +128,11 @@ class Service:
             self._hurry.wait(backoff(self._failures, FIRST_PAUSE, LONGEST_PAUSE))
 
     def _guard(self, action: Callable[[], None]) -> bool:
-        """Return whether this went well; if not, say so and mend the connection."""
+        """Return whether this went well; if not, say so."""
         try:
             action()
         except db.Error as error:
-            self._outage.hit(self.name, error)
-            with suppress(Exception):  # what is broken may also fail to close
-                refresh_connections()
+            self._database_failed(error)
         except LeekError as error:  # it says what is wrong
             journal.error("leek's %s goes on after an error: %s", self.name, error)
         except Exception:  # noqa: BLE001 (it is logged)
@@ -143,6 +142,17 @@ class Service:
             return True
         return False
 
+    def _database_failed(self, error: db.Error) -> None:
+        """Have the next try connect anew; an outage is what fails that too, or has no next try.
+
+        A connection that still works is given up as well: it may lead to a server that is only
+        read from since another one has taken its place.
+        """
+        journal.debug("The database failed leek's %s: %s", self.name, error)
+        if self._failures or self.stopping.is_set():
+            self._outage.hit(self.name, error)
+        give_up_connections()
+
 
 def distrust_after(began: float) -> None:
     """Have this thread's connections tried before they are used, if they rested for long.
@@ -151,3 +161,9 @@ def distrust_after(began: float) -> None:
     """
     if time.monotonic() - began > IDLE_TOO_LONG:
         distrust_connections()
+
+
+def give_up_connections() -> None:
+    """Close this thread's connections, also those that are broken and fail to close."""
+    with suppress(Exception):
+        close_connections()

@@ -13,15 +13,17 @@ from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task
-from leek.server import service
+from leek.server import registration, service
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor
 from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
+from leek.server.registration import Registration
 from leek.server.service import Outage, Service
 from leek.server.worker import Shared, Worker
+from tests.support import wait_until
 
 FOREVER = 3600.0
 
@@ -87,7 +89,7 @@ def test_no_error_ends_the_loop(error: Exception) -> None:
 def test_a_connection_that_cannot_be_mended_does_not_end_the_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "refresh_connections", raising(InterfaceError("closed")))
+    monkeypatch.setattr(service, "close_connections", raising(InterfaceError("closed")))
     reached = threading.Event()
     loop = Loop(raising(OperationalError("gone")), reached.set)
     loop.start()
@@ -111,6 +113,64 @@ def test_an_outage_is_reported_once_and_its_end_once(caplog: pytest.LogCaptureFi
         "The database fails: gone away. Work goes on when it is back.",
         "The database is back.",
     ]
+
+
+def test_one_failure_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    reached = threading.Event()
+    loop = Loop(raising(OperationalError("deadlock")), reached.set)
+    loop.start()
+    assert reached.wait(60)
+    loop.stop()
+    assert loop.join(60)
+    assert not caplog.records
+
+
+@pytest.mark.logs_errors
+def test_a_failure_that_nothing_follows_is_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    class Last(Loop):
+        def finish(self) -> None:
+            raise OperationalError("gone away")
+
+    loop = Last()
+    loop.stop()
+    loop.start()
+    assert loop.join(60)
+    assert "The database fails: gone away." in caplog.text
+
+
+@pytest.mark.logs_errors
+def test_the_end_of_an_outage_is_reported_before_a_rest(caplog: pytest.LogCaptureFixture) -> None:
+    away = raising(OperationalError("gone away"))
+    loop = Loop(away, away)
+    loop.start()
+    wait_until(lambda: "The database is back." in caplog.text, "the end of the outage")
+    loop.stop()
+    assert loop.join(60)
+
+
+def test_a_server_registers_once_however_often_the_rescue_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter([OperationalError("deadlock"), None])
+
+    def rescue(server: Servers, max_crashes: int) -> None:
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(registration, "rescue_predecessors", rescue)
+    registered: list[Servers] = []
+
+    def register() -> Servers:
+        registered.append(Servers(pk=7))
+        return registered[-1]
+
+    service = Registration(Outage(), register, 30, 3, on_end=lambda: None)
+    service.start()
+    assert service.join(60)
+    assert service.lease
+    assert service.lease.server is registered[0]
+    assert len(registered) == 1
 
 
 @pytest.mark.logs_errors

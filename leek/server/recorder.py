@@ -16,13 +16,16 @@ from leek.server.service import Outage, Service, distrust_after
 
 MOST_TOGETHER = 1000  # outcomes in one transaction
 MOST_TEXT = 1_000_000  # characters in one transaction, from which on no outcome is added
+MOST_KEPT = 10_000  # outcomes in memory, from which on workers have to wait
+MOST_KEPT_TEXT = 10_000_000  # characters in memory, from which on workers have to wait
 LEASE_PAUSE = 0.1  # seconds between looks at a lease that was not renewed in time
 
 
 class Recorder(Service):
     """Takes outcomes from the workers and stores them; keeps them while the database is away.
 
-    No timer and no added delay: a lone outcome is stored at once.
+    No timer and no added delay: a lone outcome is stored at once. While too much is kept, the
+    workers are kept from starting the next task.
     """
 
     name = "recorder"
@@ -35,27 +38,36 @@ class Recorder(Service):
         self._alarm = alarm
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
         self._unsettled: list[Outcome] = []
-        self._handled_lock = threading.Lock()
         self._awaited: dict[Outcome, threading.Event] = {}
+        self._kept_text = 0
+        self._lock = threading.Lock()
+        self._has_room = threading.Event()
+        self._has_room.set()
         self._ending = False
 
     def record(self, outcome: Outcome) -> None:
-        """Hand over an outcome; return when it is stored, if it is a crash.
+        """Hand over an outcome; return when there is room for the next one.
 
-        Until then only the Worker's note tells of that, if this process dies, too.
+        A crash is stored when this returns: until then only the Worker's note tells of it, if this
+        process dies, too.
         """
-        with self._handled_lock:
+        with self._lock:
             self.handled += 1
+            self._kept_text += _weight(outcome)
+            self._check_room()
         if isinstance(outcome, Crash):
             self._awaited[outcome] = stored = threading.Event()
             self._arrived.put(outcome)
             stored.wait()
         else:
             self._arrived.put(outcome)
+            self._has_room.wait()
 
     def stop(self) -> None:
         """End the loop as soon as all outcomes are stored."""
-        self._ending = True
+        with self._lock:
+            self._ending = True
+            self._check_room()
         self.hurry()
         self._arrived.put(None)
 
@@ -75,6 +87,15 @@ class Recorder(Service):
             self._settle()
         elif self._ending:
             self.stopping.set()
+
+    def _check_room(self) -> None:
+        """Hold up the workers while too much is kept. Whoever calls this has the lock."""
+        kept = self.handled - self._settled
+        has_room = self._ending or (kept < MOST_KEPT and self._kept_text < MOST_KEPT_TEXT)
+        if has_room and not self._has_room.is_set():
+            self._has_room.set()
+        elif not has_room:
+            self._has_room.clear()
 
     def _gather(self) -> None:
         text = sum(map(_length, self._unsettled))
@@ -98,7 +119,10 @@ class Recorder(Service):
                 raise
             refused = [late for outcome in batch for late in self._settle_alone(outcome)]
         self._unsettled.clear()
-        self._settled += len(batch)
+        with self._lock:
+            self._settled += len(batch)
+            self._kept_text -= sum(map(_weight, batch))
+            self._check_room()
         self._release_awaiting(batch)
         for outcome in refused:
             log_refused(outcome)
@@ -120,21 +144,27 @@ class Recorder(Service):
         except db.Error as error:
             if is_transient(error):
                 raise
-            journal.exception("The outcome of task %s cannot be stored", outcome.claimed.id)
             report = ErrorReport(
                 type=f"{type(error).__module__}.{type(error).__qualname__}",
                 message=f"the outcome could not be stored: {str(error)!a}",
             )
             failure = Failure(outcome.claimed, outcome.started_at, outcome.finished_at, report)
-            return lifecycle.settle([failure])
+            refused = lifecycle.settle([failure])
+            journal.exception("The outcome of task %s cannot be stored", outcome.claimed.id)
+            return refused
 
 
 def _length(outcome: Outcome) -> int:
-    """Return how many characters are stored of an outcome."""
-    match outcome:
-        case Success(result=result):
-            return len(result or "")
-        case Failure(error=error):
-            return len(error.message) + len(error.traceback)
-        case Retry() | Crash():  # only the last error is stored, and a crash has a short one
-            return 0
+    """Return how many characters are stored of an outcome: of a retry only the last error is."""
+    return 0 if isinstance(outcome, Retry) else _text(outcome)
+
+
+def _weight(outcome: Outcome) -> int:
+    """Return how many characters are kept of an outcome and its task."""
+    return _text(outcome) + len(outcome.claimed.payload)
+
+
+def _text(outcome: Outcome) -> int:
+    if isinstance(outcome, Success):
+        return len(outcome.result or "")
+    return len(outcome.error.message) + len(outcome.error.traceback)

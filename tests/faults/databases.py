@@ -31,6 +31,11 @@ class Database(ABC):
     def url(self) -> str:
         """A DATABASE_URL."""
 
+    @property
+    @abstractmethod
+    def tables(self) -> Path:
+        """The folder with the files that hold the tables, once it is started."""
+
     @abstractmethod
     def start(self) -> None:
         """Start it, the first time with an empty database; return when it can be used."""
@@ -64,26 +69,27 @@ class SQLite(Database):
     @property
     def url(self) -> str:
         """A DATABASE_URL."""
-        return f"sqlite:///{self._disk / 'leek.sqlite3'}"
+        return f"sqlite:///{self.tables / 'leek.sqlite3'}"
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the file."""
+        return self.folder / "disk"
 
     def start(self) -> None:
         """Bring the folder back."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._away.exists():
-            self._away.rename(self._disk)
-        self._disk.mkdir(exist_ok=True)
+            self._away.rename(self.tables)
+        self.tables.mkdir(exist_ok=True)
 
     def stop(self) -> None:
         """Take the folder away."""
-        if self._disk.exists():
-            self._disk.rename(self._away)
+        if self.tables.exists():
+            self.tables.rename(self._away)
 
     def kill_connections(self) -> None:
         """Do nothing."""
-
-    @property
-    def _disk(self) -> Path:
-        return self.folder / "disk"
 
     @property
     def _away(self) -> Path:
@@ -120,7 +126,7 @@ class Server(Database):
             self._initialize()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
-        wait_until(self._accepts_connections, f"the database: see {self._log}")
+        assert self._is_up(), self._log.read_text()
         if is_new:
             self._create_database()
 
@@ -130,6 +136,11 @@ class Server(Database):
             self._process.send_signal(self._crash)
             self._process.wait(GIVE_UP_AFTER)
             self._process = None
+
+    def revive(self) -> None:
+        """Start it again, if its trouble has killed it."""
+        if not self._is_up():
+            self.start()
 
     def kill_connections(self) -> None:
         """End all connections to the database but the administrator's."""
@@ -169,9 +180,16 @@ class Server(Database):
     def _create_database(self) -> None:
         """Make the database and its user."""
 
+    def _is_up(self) -> bool:
+        """Return whether it accepts connections in the end, or else has died."""
+        wait_until(lambda: self._has_died or self._accepts_connections(), f"a sign: {self._log}")
+        return not self._has_died
+
+    @property
+    def _has_died(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
     def _accepts_connections(self) -> bool:
-        assert self._process
-        assert self._process.poll() is None, self._log.read_text()
         with suppress(db.Error), self.connect_as_admin():
             return True
         return False
@@ -188,6 +206,13 @@ class PostgreSQL(Server):
     admin = "postgres"
     admins_database = "postgres"
     _crash = signal.SIGQUIT  # "immediate": SIGKILL leaves processes that block the next start
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the database."""
+        with self.connect_as_admin() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT oid FROM pg_database WHERE datname = %s", [NAME])
+            return self.data / "base" / str(cursor.fetchone()[0])
 
     def _initialize(self) -> None:
         initdb = program("initdb", "PostgreSQL's server")
@@ -236,6 +261,11 @@ class MariaDB(Server):
     admins_database = "mysql"
     _crash = signal.SIGKILL
 
+    @property
+    def tables(self) -> Path:
+        """The folder of the database."""
+        return self.data / NAME
+
     def _initialize(self) -> None:
         self._run(
             program("mariadb-install-db", "MariaDB's server"),
@@ -257,6 +287,7 @@ class MariaDB(Server):
             "--pid-file=pid",
             "--innodb-flush-log-at-trx-commit=2",  # loses nothing but in a crash of the machine
             "--innodb-buffer-pool-size=32M",
+            "--innodb-log-file-size=16M",
             *self._as_user(),
         ]
 

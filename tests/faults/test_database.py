@@ -1,8 +1,5 @@
 """Locks that last, connections that are lost, transactions left open: nothing is held up."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from leek.exceptions import ResultNotStored
 from leek.models import QueuedTasks, Servers, State
 from tests.conftest import StartServer
 from tests.faults.databases import drop_connections
+from tests.faults.troubles import locked_table
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.support import wait_until
@@ -21,29 +19,6 @@ from tests.support import wait_until
 on_servers = pytest.mark.skipif(
     connection.vendor == "sqlite", reason="SQLite has neither connections to lose nor row locks"
 )
-
-
-@contextmanager
-def locked_table() -> Iterator[None]:
-    """Keep everybody else off the table of tasks, as a migration may."""
-    if connection.vendor == "sqlite":
-        name = connection.settings_dict["NAME"]
-        with closing(sqlite3.connect(name, isolation_level=None)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            yield
-            other.execute("ROLLBACK")
-        return
-    other_connection = connection.copy()
-    try:
-        if connection.vendor == "postgresql":
-            other_connection.set_autocommit(False)
-        with other_connection.cursor() as cursor:
-            mode = "WRITE" if connection.vendor == "mysql" else ""
-            verb = "LOCK TABLES" if connection.vendor == "mysql" else "LOCK TABLE"
-            cursor.execute(f"{verb} leek_queuedtasks {mode}")
-            yield
-    finally:
-        other_connection.close()
 
 
 def kill_connections() -> None:
@@ -65,6 +40,7 @@ def test_a_lost_connection_is_replaced(start_server: StartServer) -> None:
     push_task_to_queue(tasks.record, "after").wait(60)
     assert set(Runs.objects.values_list("tag", flat=True)) == {"before", "after"}
     assert not server.ended
+    assert "The database fails" not in server.log
 
 
 @on_servers

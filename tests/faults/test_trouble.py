@@ -1,0 +1,235 @@
+"""The database has trouble: the server stays, keeps what it has, and says once what is wrong."""
+
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from leek.api import push_many, push_task_to_queue
+from leek.models import QueuedTasks, State
+from leek.server.recorder import MOST_KEPT
+from tests.conftest import StartServer
+from tests.faults.databases import NAME, Database, Server
+from tests.faults.troubles import Trouble, away, full, locked, read_only, small_disk
+from tests.site import tasks
+from tests.site.models import Runs
+from tests.support import LeekServer, run, wait_until
+
+pytestmark = pytest.mark.logs_errors
+
+on_servers = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite has neither connections to lose nor row locks"
+)
+
+MANY_TRIES = 8
+MUCH = 2_000_000  # characters
+
+
+def outages(server: LeekServer) -> tuple[int, int]:
+    """Return how many outages a server has reported, and how many ends of one."""
+    return server.log.count("The database fails"), server.log.count("The database is back.")
+
+
+def failures(server: LeekServer) -> int:
+    """Return how many tries of a server with -v2 the database has failed."""
+    return server.log.count("The database failed leek's")
+
+
+def begun(gate: Path) -> None:
+    """Wait until the task at this gate runs."""
+    wait_until(Path(f"{gate}.begun").exists, "the start of the task")
+
+
+def successes(server: LeekServer) -> Counter[str]:
+    """Return how often each task has succeeded, by its id, as the log tells."""
+    return Counter(re.findall(r"Task (\d+) \S+ succeeded", server.log))
+
+
+def has_successes(server: LeekServer, number: int) -> bool:
+    """Tell whether so many attempts have succeeded."""
+    return successes(server).total() >= number
+
+
+def lasting(server: LeekServer) -> None:
+    """Let a trouble last for many tries, and see that it was reported once."""
+    before = failures(server)
+    wait_until(lambda: failures(server) >= before + MANY_TRIES, "many tries")
+    assert outages(server) == (1, 0)
+
+
+def over(server: LeekServer) -> None:
+    """See that the end of the trouble is reported, once."""
+    push_task_to_queue(tasks.noop).wait(60)
+    wait_until(lambda: outages(server) == (1, 1), "the end of the outage")
+
+
+def test_a_server_that_starts_before_its_database_waits_for_it(
+    database: Database, start_server: StartServer
+) -> None:
+    row = push_task_to_queue(tasks.add, 1, 2)
+    with away(database):
+        server = start_server("-v2", wait=False)
+        lasting(server)
+    assert row.wait(60) == 3
+    assert outages(server) == (1, 1)
+
+
+@pytest.mark.parametrize("trouble", [away, locked, read_only])
+def test_outcomes_are_kept_during_an_outage_and_stored_once_after_it(
+    database: Database, start_server: StartServer, tmp_path: Path, trouble: Trouble
+) -> None:
+    server = start_server("-v2", "--workers", "4", DJANGO_SETTINGS_MODULE="tests.short_waits")
+    gates = [tmp_path / name for name in "abcd"]
+    rows = push_many([(tasks.wait_for, (str(gate),), {}) for gate in gates])
+    list(map(begun, gates))
+    with trouble(database):
+        for gate in gates:
+            gate.touch()
+        wait_until(lambda: successes(server).total() == 4, "their ends")
+        lasting(server)
+    for row in rows:
+        row.wait(60)
+    assert {(row.tries, row.crashes, row.claim) for row in rows} == {(1, 0, rows[0].claim)}
+    assert set(successes(server).values()) == {1}
+    over(server)
+
+
+def test_an_outage_amid_many_tasks_runs_none_twice(
+    database: Database, start_server: StartServer
+) -> None:
+    server = start_server("-v2", "--workers", "2", DJANGO_SETTINGS_MODULE="tests.short_waits")
+    push_many([(tasks.noop, (), {})] * 3000)
+    wait_until(lambda: successes(server).total() > 500, "some successes")
+    with away(database) if isinstance(database, Server) else locked(database):
+        lasting(server)
+    wait_until(lambda: QueuedTasks.objects.filter(state=State.SUCCESSFUL).count() == 3000)
+    assert set(successes(server).values()) == {1}
+    over(server)
+
+
+def return_much(gate: str) -> str:
+    """Wait at a gate, and return what cannot be compressed."""
+    tasks.wait_for(gate)
+    return secrets.token_hex(MUCH // 2)
+
+
+def test_a_full_disk_keeps_outcomes_until_there_is_room(
+    database: Database, start_server: StartServer, tmp_path: Path
+) -> None:
+    with small_disk(database) as folder:
+        server = start_server("-v2")
+        gate = tmp_path / "gate"
+        row = push_task_to_queue(return_much, str(gate))
+        begun(gate)
+        with full(database, folder):
+            gate.touch()
+            lasting(server)
+        assert len(row.wait(60)) == MUCH
+        assert (row.tries, row.crashes) == (1, 0)
+        assert set(successes(server).values()) == {1}
+        over(server)
+        server.terminate()
+
+
+@on_servers
+def test_workers_wait_when_too_many_outcomes_cannot_be_stored(
+    database: Server, start_server: StartServer
+) -> None:
+    start_server("-v0", "--workers", "2")
+    with database.connect_as_admin(NAME) as other, other.cursor() as cursor:
+        if other.vendor == "postgresql":
+            other.set_autocommit(False)
+            cursor.execute("LOCK TABLE leek_successtasks IN SHARE MODE")
+        else:
+            cursor.execute("LOCK TABLES leek_successtasks READ")
+        push_many([(tasks.noop, (), {})] * (MOST_KEPT + 2000))
+        running = QueuedTasks.objects.running()
+        wait_until(lambda: running.count() in (MOST_KEPT, MOST_KEPT + 1), "all but the others")
+        assert f"(True, {running.count()})" in run("leek_status", "handled")
+    wait_until(lambda: not QueuedTasks.objects.exclude(state=State.SUCCESSFUL).exists())
+
+
+@on_servers
+def test_connections_that_are_dropped_again_and_again_lose_nothing(
+    database: Database, start_server: StartServer
+) -> None:
+    server = start_server("--workers", "2", LEEK_MAX_RETRIES="100", LEEK_RETRY_DELAY="0.01")
+    tags = {str(number) for number in range(1000)}
+    push_many([(tasks.record, (tag,), {}) for tag in sorted(tags)])
+    for number in range(100, 900, 100):
+        wait_until(partial(has_successes, server, number), "more successes")
+        database.kill_connections()
+    connection.close()
+    wait_until(lambda: QueuedTasks.objects.filter(state=State.SUCCESSFUL).count() == 1000)
+    assert set(Runs.objects.values_list("tag", flat=True)) == tags
+
+
+@on_servers
+def test_a_deadlock_costs_an_outcome_a_second_try(
+    database: Server, start_server: StartServer, tmp_path: Path
+) -> None:
+    if connection.vendor == "postgresql":
+        database.execute(f"ALTER ROLE {NAME} SET deadlock_timeout = '3s'")
+    server = start_server("-v2")
+    gate = tmp_path / "gate"
+    row = push_task_to_queue(tasks.wait_for, str(gate))
+    begun(gate)
+    with stubborn(database) as cursor:
+        cursor.execute(
+            "INSERT INTO leek_successtasks (task_id, started_at, finished_at)"
+            f" VALUES ({row.pk}, now(), now())"
+        )
+        gate.touch()
+        wait_until(lambda: is_waiting(database), "the settlement")
+        cursor.execute(f"SELECT id FROM leek_queuedtasks WHERE id = {row.pk} FOR UPDATE")
+    row.wait(60)
+    assert "deadlock" in server.log.lower()
+    assert (row.tries, row.crashes) == (1, 0)
+    assert outages(server) == (0, 0)
+
+
+def test_a_task_that_misses_the_database_has_had_a_try(
+    database: Database, start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server("-v2", LEEK_RETRY_DELAY="0.01")
+    gate = tmp_path / "gate"
+    row = push_task_to_queue(tasks.wait_for, str(gate), "ran")
+    begun(gate)
+    with away(database):
+        gate.touch()
+        wait_until(lambda: "wait_for failed in" in server.log, "the end of the first try")
+    row.wait(60)
+    assert row.tries == 2
+    assert list(Runs.objects.values_list("tag", flat=True)) == ["ran"]
+    assert "failed leek's worker" not in server.log
+
+
+@contextmanager
+def stubborn(database: Server) -> Iterator[Any]:
+    """Begin a transaction that leek's gives way to in a deadlock, and roll it back at the end."""
+    with database.connect_as_admin(NAME) as other, other.cursor() as cursor:
+        other.set_autocommit(False)
+        if other.vendor == "postgresql":  # who waits longer before it looks for deadlocks
+            cursor.execute("SET deadlock_timeout = '60s'")
+        else:  # who has changed more
+            cursor.execute("UPDATE auth_permission SET name = CONCAT(name, '.')")
+        yield cursor
+        other.rollback()
+
+
+def is_waiting(database: Server) -> bool:
+    """Tell whether somebody waits for a lock."""
+    sql = {
+        "postgresql": "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+        "mysql": "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+    }
+    with database.connect_as_admin() as admin, admin.cursor() as cursor:
+        cursor.execute(sql[connection.vendor])
+        return cursor.fetchone() is not None

@@ -1,0 +1,153 @@
+"""What may be the matter with a database, for as long as a block lasts."""
+
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from django.db import connection
+
+from tests.faults.databases import NAME, Database, Server
+
+Trouble = Callable[[Database], AbstractContextManager[None]]
+
+ROOM = 24_000_000  # bytes that are free on a small disk
+
+
+@contextmanager
+def away(database: Database) -> Iterator[None]:
+    """Stop the database."""
+    connection.close()
+    database.stop()
+    try:
+        yield
+    finally:
+        database.start()
+
+
+@contextmanager
+def cut_off(database: Database) -> Iterator[None]:
+    """Drop this process's connection, and everybody else's."""
+    connection.ensure_connection()
+    database.kill_connections()
+    yield
+
+
+@contextmanager
+def locked(database: Database) -> Iterator[None]:
+    """Keep everybody off the table of tasks, longer than they care to wait."""
+    if isinstance(database, Server):
+        wait = {
+            "postgresql": [f"ALTER ROLE {NAME} SET lock_timeout = '200ms'"],
+            "mysql": ["SET GLOBAL lock_wait_timeout = 1"],
+        }
+        list(map(database.execute, wait[connection.vendor]))
+        database.kill_connections()  # these times are for new connections
+        connection.close()
+    with locked_table():
+        yield
+
+
+@contextmanager
+def locked_table() -> Iterator[None]:
+    """Keep everybody else off the table of tasks, as a migration may."""
+    if connection.vendor == "sqlite":
+        name = connection.settings_dict["NAME"]
+        with closing(sqlite3.connect(name, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+            other.execute("ROLLBACK")
+        return
+    other_connection = connection.copy()
+    try:
+        if connection.vendor == "postgresql":
+            other_connection.set_autocommit(False)
+        with other_connection.cursor() as cursor:
+            mode = "WRITE" if connection.vendor == "mysql" else ""
+            verb = "LOCK TABLES" if connection.vendor == "mysql" else "LOCK TABLE"
+            cursor.execute(f"{verb} leek_queuedtasks {mode}")
+            yield
+    finally:
+        other_connection.close()
+
+
+@contextmanager
+def read_only(database: Database) -> Iterator[None]:
+    """Let all connections that are made now read only, for as long as they last.
+
+    So they do that lead to a primary which a replica has taken the place of. A file of SQLite
+    refuses to be written to when it is no longer where it was opened.
+    """
+    if not isinstance(database, Server):
+        connection.ensure_connection()
+        database.stop()
+        yield
+        database.start()
+        return
+    begin = {
+        "postgresql": [f"ALTER DATABASE {NAME} SET default_transaction_read_only = on"],
+        "mysql": ["SET GLOBAL read_only = 1", "SET GLOBAL tx_read_only = 1"],
+    }
+    end = {
+        "postgresql": [f"ALTER DATABASE {NAME} RESET default_transaction_read_only"],
+        "mysql": ["SET GLOBAL read_only = 0", "SET GLOBAL tx_read_only = 0"],
+    }
+    connection.close()
+    list(map(database.execute, begin[connection.vendor]))
+    database.kill_connections()
+    yield
+    list(map(database.execute, end[connection.vendor]))
+
+
+@contextmanager
+def small_disk(database: Database) -> Iterator[Path]:
+    """Move the tables to a disk that has little room, and return its folder."""
+    folder = database.tables
+    connection.close()
+    if isinstance(database, Server):
+        database.stop()
+    with _mounted(folder):
+        if isinstance(database, Server):
+            database.start()
+        yield folder
+        connection.close()
+        if isinstance(database, Server):
+            database.stop()
+
+
+@contextmanager
+def _mounted(folder: Path) -> Iterator[None]:
+    files = folder.rename(folder.with_name("before"))
+    folder.mkdir()
+    used = sum(file.stat().st_size for file in files.rglob("*"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={used + ROOM}", "small", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        folder.rmdir()
+        files.rename(folder)
+        pytest.skip("only root can mount a small disk, and not in every container")
+    try:
+        subprocess.run(["cp", "-a", f"{files}/.", str(folder)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def full(database: Database, folder: Path) -> Iterator[None]:
+    """Fill the disk of a folder; a database that this kills is started when there is room again."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        _fill(file)
+    yield
+    filler.unlink()
+    if isinstance(database, Server):
+        connection.close()
+        database.revive()
+
+
+def _fill(file: BinaryIO) -> None:
+    while True:
+        file.write(bytes(4096))

@@ -1,7 +1,8 @@
 """The only place that knows that databases differ."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,14 @@ _SETS_WAL = re.compile(r"journal_mode\s*[=(]\s*['\"]?wal\b", re.IGNORECASE)
 # 54, a limit exceeded.
 _REFUSALS_OF_MYSQL = (1153, 1366)
 _REFUSALS_OF_POSTGRESQL = "54"
+
+# How long a connection may take to be made. https://www.postgresql.org/docs/current/libpq-connect.html:
+# milliseconds in which the other host's system has to answer. mysqlclient has only a limit for the
+# server's own answers, in seconds, which may be slow to come.
+_PATIENCE: dict[str, dict[str, int]] = {
+    "postgresql": {"tcp_user_timeout": 2000},
+    "mysql": {"connect_timeout": 10},
+}
 
 
 class Now(functions.Now):
@@ -156,6 +165,25 @@ def _of_table(rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
 def has_table(alias: str, name: str) -> bool:
     """Tell whether a database has such a table."""
     return name in connections[alias].introspection.table_names()
+
+
+@contextmanager
+def impatient_connections(alias: str) -> Iterator[None]:
+    """Have new connections give up a host that does not answer, where the site sets no limit.
+
+    The system goes on for two minutes, asks ever more seldom, and so finds out late that the host
+    is there. Nothing is changed for connections that come out of a pool, because they stay.
+    """
+    connection = connections[alias]
+    options = connection.settings_dict["OPTIONS"]
+    limits = {} if "pool" in options else _PATIENCE.get(connection.vendor, {})
+    added = {name: limit for name, limit in limits.items() if name not in options}
+    options.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del options[name]
 
 
 def is_connected(alias: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from django import db
 
 from leek import leases, lifecycle
-from leek.database import is_connected
+from leek.database import impatient_connections, is_connected
 from leek.models import Servers, queue_database
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal
@@ -39,8 +39,9 @@ class Registration(Service):
     def run_once(self) -> None:
         """Register, and rescue what this server's predecessors left."""
         try:
-            lease = self._registered = self._registered or self._obtain_lease()
-            rescue_predecessors(lease.server, self._max_crashes)
+            with impatient_connections(queue_database()):
+                lease = self._registered = self._registered or self._obtain_lease()
+                rescue_predecessors(lease.server, self._max_crashes)
         except db.Error:
             self._name_the_remedy()
             raise

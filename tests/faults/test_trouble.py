@@ -17,7 +17,7 @@ from leek.models import QueuedTasks, State
 from leek.server.recorder import MOST_KEPT
 from tests.conftest import StartServer
 from tests.faults.databases import NAME, Database, Server
-from tests.faults.troubles import Trouble, away, full, locked, read_only, small_disk
+from tests.faults.troubles import Trouble, away, full, locked, read_only, small_disk, swallowed
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.support import LeekServer, run, wait_until
@@ -77,6 +77,18 @@ def test_a_server_that_starts_before_its_database_waits_for_it(
     with away(database):
         server = start_server("-v2", wait=False)
         lasting(server)
+    assert row.wait(60) == 3
+    assert outages(server) == (1, 1)
+
+
+@on_servers
+def test_a_server_does_not_wait_long_for_a_host_that_does_not_answer(
+    database: Server, start_server: StartServer
+) -> None:
+    row = push_task_to_queue(tasks.add, 1, 2)
+    with swallowed(database):
+        server = start_server("-v2", wait=False)
+        wait_until(lambda: failures(server) >= 2, "two tries")
     assert row.wait(60) == 3
     assert outages(server) == (1, 1)
 

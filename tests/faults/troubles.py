@@ -1,9 +1,10 @@
 """What may be the matter with a database, for as long as a block lasts."""
 
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,20 @@ def away(database: Database) -> Iterator[None]:
         yield
     finally:
         database.start()
+
+
+@contextmanager
+def swallowed(database: Server) -> Iterator[None]:
+    """Stop the database, and have its port answer nothing, like that of a host that is down."""
+    with away(database), socket.socket() as deaf, ExitStack() as callers:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind(("127.0.0.1", database.port))
+        deaf.listen(0)
+        for _ in range(4):  # more than it keeps for later: the system drops what comes then
+            caller = callers.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(deaf.getsockname())
+        yield
 
 
 @contextmanager

@@ -93,14 +93,12 @@ def locked_table() -> Iterator[None]:
 def read_only(database: Database) -> Iterator[None]:
     """Let all connections that are made now read only, for as long as they last.
 
-    So they do that lead to a primary which a replica has taken the place of. A file of SQLite
-    refuses to be written to when it is no longer where it was opened.
+    So they do that lead to a primary which a replica has taken the place of. A file of SQLite,
+    without a write-ahead log, refuses to be written to when it is no longer where it was opened.
     """
     if not isinstance(database, Server):
-        connection.ensure_connection()
-        database.stop()
-        yield
-        database.start()
+        with away(database) if uses_wal() else taken_away(database):
+            yield
         return
     begin = {
         "postgresql": [f"ALTER DATABASE {NAME} SET default_transaction_read_only = on"],
@@ -115,6 +113,20 @@ def read_only(database: Database) -> Iterator[None]:
     database.kill_connections()
     yield
     list(map(database.execute, end[connection.vendor]))
+
+
+@contextmanager
+def taken_away(database: Database) -> Iterator[None]:
+    """Stop the database while this process has it open."""
+    connection.ensure_connection()
+    database.stop()
+    yield
+    database.start()
+
+
+def uses_wal() -> bool:
+    """Tell whether the site has SQLite keep a write-ahead log."""
+    return "WAL" in str(connection.settings_dict["OPTIONS"].get("init_command"))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The pusher's end of the socket: hints, questions and commands to `leek_server`."""
 
-import io
 import logging
+import secrets
 import socket
 import threading
 import time
@@ -13,14 +13,19 @@ from leek.exceptions import ProtocolError, ServerUnreachable
 from leek.protocol import (
     LOCALHOST,
     WRONG_SECRET,
+    NotLeek,
     Reply,
+    acceptance,
     answer_to,
+    answers_match,
     encode_word,
+    read_nonce,
     read_reply,
 )
 from leek.retry import backoff
+from leek.stream import DeadlineReader
 
-ASK_TIMEOUT = 5.0  # seconds for a question to be answered
+ASK_TIMEOUT = 5.0  # seconds for a question to be answered, or for a command to be accepted
 REFUSED_PAUSE = 1.0  # seconds without hints after a refusal
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # the same after a time-out, doubling
 ADDRESS_LIFETIME = 60.0  # seconds for which a resolved name is believed
@@ -95,9 +100,12 @@ def ask(question: str, *, host: str | None = None, port: int | None = None) -> R
 
     Raise ServerUnreachable, naming host and port, where there is none.
     """
-    with _conversation(host, port) as (connection, stream):
+    with _conversation(host, port) as (connection, lines):
         connection.sendall(encode_word(question))
-        return read_reply(stream)
+        reply = read_reply(lines)
+        if reply.ok is None:
+            raise NotLeek("not an answer")
+        return reply
 
 
 def command(name: str, *, host: str | None = None, port: int | None = None) -> Reply:
@@ -105,7 +113,8 @@ def command(name: str, *, host: str | None = None, port: int | None = None) -> R
 
     "stop-worker" is done when the Worker is off, "stop" when the server is gone, however long its
     tasks take. The answer is `WRONG_SECRET` where the server was started with none of this site's
-    keys. Raise ServerUnreachable where there is no server.
+    keys. Raise ServerUnreachable where there is no server, or one that does not prove to know the
+    key: it is neither waited for nor believed.
     """
     reply = WRONG_SECRET
     for secret in protocol_secrets():
@@ -115,31 +124,43 @@ def command(name: str, *, host: str | None = None, port: int | None = None) -> R
 
 
 def _command(name: str, secret: bytes, host: str | None, port: int | None) -> Reply:
-    with _conversation(host, port) as (connection, stream):
+    with _conversation(host, port) as (connection, lines):
         connection.sendall(encode_word(name))
-        reply = read_reply(stream)
-        if reply.ok is None:  # a challenge
-            connection.sendall(encode_word(answer_to(str(reply.value), name, secret)))
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            connection.settimeout(None)
-            reply = read_reply(stream)
-        if name == "stop" and reply.ok:
-            with suppress(ConnectionError):
-                stream.read(1)  # ends with the server's process
-        return reply
+        answer, nonce = answer_to(read_nonce(lines), name, secret), secrets.token_hex(16)
+        connection.sendall(encode_word(f"{answer}-{nonce}"))
+        reply = read_reply(lines)
+        if reply == WRONG_SECRET:
+            return reply
+        _check_acceptance(reply, acceptance(nonce, name, secret))
+        return _outcome(name, connection, lines)
+
+
+def _check_acceptance(given: Reply, expected: Reply) -> None:
+    if given.ok is not None or not answers_match(str(given.value), str(expected.value)):
+        raise NotLeek("it does not know this site's SECRET_KEY")
+
+
+def _outcome(name: str, connection: socket.socket, lines: DeadlineReader) -> Reply:
+    """Return the answer to an accepted command when it is carried out, however long that takes."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    lines.lift_deadline()
+    reply = read_reply(lines)
+    if name == "stop" and reply.ok:
+        with suppress(ConnectionError):
+            lines.read(1)  # ends with the server's process
+    return reply
 
 
 @contextmanager
 def _conversation(
     host: str | None, port: int | None
-) -> Iterator[tuple[socket.socket, io.BufferedReader]]:
+) -> Iterator[tuple[socket.socket, DeadlineReader]]:
+    """Connect, and yield the connection with what it receives within ASK_TIMEOUT."""
     host = config.TASKS_HOST if host is None else host
     port = config.TASKS_PORT if port is None else port
     try:
         with _connect(host, port, ASK_TIMEOUT) as connection:
-            connection.settimeout(ASK_TIMEOUT)
-            with connection.makefile("rb") as stream:
-                yield connection, stream
+            yield connection, DeadlineReader(connection, ASK_TIMEOUT)
     except (OSError, ProtocolError) as error:
         raise ServerUnreachable(f"No leek_server answers at {host}:{port} ({error}).") from error
 
@@ -182,6 +203,8 @@ def _resolve(host: str, timeout: float) -> list[str]:
             answers.append(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
         except OSError as error:
             answers.append(error)
+        except ValueError as error:  # no name at all: too long, or with a NUL
+            answers.append(OSError(str(error)))
 
     thread = threading.Thread(target=look_up, name="leek-resolver", daemon=True)
     thread.start()

@@ -7,12 +7,20 @@ A hint wants no reply, a question gets one::
     server: leek/1 [true, "I'm OK"]
 
 A command that changes something is challenged, and the answer proves that the client knows the
-site's secret without showing it::
+site's secret without showing it. The client challenges the server in turn, so that it need not wait
+for a stranger, nor believe one. The first reply to the answer proves that the command is accepted,
+the second comes when it is carried out::
 
     client: leek/1 stop
     server: leek/1 [null, "<nonce>"]
-    client: leek/1 <HMAC-SHA256 of command and nonce, in hex>
+    client: leek/1 <HMAC-SHA256 of command and nonce, in hex>-<another nonce>
+    server: leek/1 [null, "<the same of "accepted", command and the client's nonce, cut>"]
     server: leek/1 [true, "Worker Off"]
+
+An answer is good for one nonce, so for one connection, and for one command. It does not name the
+server, whose address may look different from the client's end: who gets a client to connect to him
+can pass the challenge of another server with the same secret on to it, and the answer back. That
+server then does what the client has ordered.
 
 A line is ASCII, ends in a line feed and is at most `MAX_LINE` bytes long. Nothing on the wire is
 ever run or unpickled.
@@ -32,6 +40,7 @@ MAX_TEXT = 40  # characters; each may need twelve bytes in JSON
 LOCALHOST = ("127.0.0.1", "::1")
 
 _WORD = re.compile(rb"[0-9a-z-]{1,128}")
+_NONCE = re.compile(r"[0-9a-f]{32}")
 
 
 class Reply(NamedTuple):
@@ -79,16 +88,29 @@ def read_reply(stream: BinaryIO) -> Reply:
     """Return the reply in the next line."""
     try:
         match json.loads(_read_body(stream)):
-            case [bool() | None as ok, str() | int() as value]:
+            case [bool() | None as ok, str() | int() as value] if type(value) is not bool:
                 return Reply(ok, value)
     except (ValueError, RecursionError):
         pass
     raise NotLeek("not a reply")
 
 
+def read_nonce(stream: BinaryIO) -> str:
+    """Return the nonce of the challenge in the next line."""
+    match read_reply(stream):
+        case Reply(None, str() as nonce) if _NONCE.fullmatch(nonce):
+            return nonce
+    raise NotLeek("not a challenge")
+
+
 def answer_to(nonce: str, command: str, secret: bytes) -> str:
     """Return the answer to a challenge: an HMAC (RFC 2104) over command and nonce, in hex."""
     return hmac.new(secret, f"{command} {nonce}".encode(), hashlib.sha256).hexdigest()
+
+
+def acceptance(nonce: str, command: str, secret: bytes) -> Reply:
+    """Return the reply that proves to the client that its command was accepted."""
+    return Reply(None, answer_to(nonce, f"accepted {command}", secret)[:MAX_TEXT])
 
 
 def answers_match(given: str, expected: str) -> bool:

@@ -75,6 +75,7 @@ QUESTIONS: dict[str, Callable[[Control], Reply]] = {
     "waiting": waiting,
     "handled": handled,
 }
+SLOW = {"waiting"}  # those that ask the database
 ORDERS: dict[str, Callable[[Control], Reply]] = {"stop-worker": stop_worker, "stop": stop}
 
 
@@ -90,8 +91,8 @@ def obey(order: str, control: Control) -> Reply:
     return ORDERS[order](control)
 
 
-def is_authentic(given: str, order: str, nonce: str) -> bool:
-    """Tell whether this answers the challenge, under SECRET_KEY or one of SECRET_KEY_FALLBACKS."""
-    return any(
-        answers_match(given, answer_to(nonce, order, secret)) for secret in protocol_secrets()
-    )
+def secret_behind(given: str, order: str, nonce: str) -> bytes | None:
+    """Return the key that answers the challenge so: of SECRET_KEY or its SECRET_KEY_FALLBACKS."""
+    expected = {answer_to(nonce, order, secret): secret for secret in protocol_secrets()}
+    matching = [expected[answer] for answer in expected if answers_match(given, answer)]
+    return matching[0] if matching else None

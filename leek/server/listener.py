@@ -1,183 +1,184 @@
-"""The socket server: accepts, reads one line, replies."""
+"""The socket server: accepts, hears one line, has it answered."""
 
 import errno
-import io
 import os
-import secrets
 import socket
-import socketserver
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from selectors import EVENT_READ, DefaultSelector
 
 from leek.exceptions import LeekError, ProtocolError
-from leek.protocol import LOCALHOST, WRONG_SECRET, Reply, encode_reply, read_word
-from leek.server import commands
+from leek.protocol import LOCALHOST
 from leek.server.commands import Control
+from leek.server.conversation import MOST_SLOW, Conversation
 from leek.server.journal import journal
 
 READ_TIMEOUT = 2.0  # seconds for a client to send its line
-MOST_CONNECTIONS = 64
-POLL_INTERVAL = 0.25  # seconds in which the accepting loop notices that it is to end
+MOST_SILENT = 256  # connections whose line is awaited
+ACCEPTED_AT_ONCE = 32  # connections, before those that are there are heard
+BACKLOG = 128  # connections that the system keeps for us
+REST = 0.1  # seconds without accepting, where the system has no room for connections
 
 
 class PortInUse(LeekError):
     """Somebody else listens at this address."""
 
 
-class DeadlineStream(io.RawIOBase):
-    """What a socket receives within so many seconds in all, however slowly it drips."""
-
-    def __init__(self, connection: socket.socket, seconds: float) -> None:
-        self._connection = connection
-        self._deadline = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Receive into a buffer; raise TimeoutError after the deadline."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the line did not come in time")
-        self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
-
-
-class Conversation(socketserver.BaseRequestHandler):
-    """One connection: a hint, or a question or command with its reply."""
-
-    server: "TaskSocketServer"
-    request: socket.socket
-
-    def handle(self) -> None:
-        """Read a line, act on it, reply; anything else costs the sender its connection."""
-        try:
-            word = self._read()
-            if word == "hint":
-                self.server.control.hint()
-            elif word in commands.ORDERS:
-                self._obey(word)
-            else:
-                self._reply(commands.answer(word, self.server.control))
-        except (OSError, ProtocolError) as error:
-            journal.debug("Connection from %s dropped: %s", self.client_address, error)
-
-    def _obey(self, order: str) -> None:
-        """Do what changes something, if the sender knows the site's secret."""
-        nonce = secrets.token_hex(16)
-        self._reply(Reply(None, nonce))
-        if not commands.is_authentic(self._read(), order, nonce):
-            self._reply(WRONG_SECRET)
-            raise ProtocolError(f"a wrong answer to the challenge of {order}")
-        self._reply(commands.obey(order, self.server.control))
-        if order == "stop":
-            threading.Event().wait()  # the connection ends with the process: the client's proof
-
-    def _read(self) -> str:
-        return read_word(io.BufferedReader(DeadlineStream(self.request, READ_TIMEOUT)))
-
-    def _reply(self, reply: Reply) -> None:
-        self.request.settimeout(READ_TIMEOUT)
-        self.request.sendall(encode_reply(reply))
-
-
-class TaskSocketServer(socketserver.ThreadingTCPServer):
-    """Listens at one address; each connection has a thread, up to a limit."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    # On POSIX this skips the wait for old connections; two listeners stay impossible.
-    allow_reuse_address = os.name == "posix"
-
-    def __init__(self, address: str, port: int, control: Control) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.control = control
-        self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        super().__init__((address, port), Conversation)
-
-    def server_bind(self) -> None:
-        """Bind; an IPv6 address does not take the IPv4 one along."""
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        super().server_bind()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve the connection in a thread, or close it if there are too many."""
-        if not self._slots.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self._slots.release()
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the connection, and free its slot."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log an error of ours; it costs the sender its connection."""
-        journal.exception("The connection from %s met an error", client_address)
-
-
 class Listener:
-    """Holds the listening sockets of all addresses of a host, each with its accepting thread.
+    """Holds the listening sockets of all addresses of a host, and hears who connects.
 
     They are the lock of the host: who binds the port knows that its predecessor is dead.
+
+    One thread serves all connections. There is always room for a new one: where too many have not
+    sent their line, the oldest of them has to go. So who sends its line at once is heard, however
+    many others are silent, or slow.
     """
 
     def __init__(self, host: str, port: int, control: Control) -> None:
-        self._servers: list[TaskSocketServer] = []
-        self._threads: list[threading.Thread] = []
-        for address in _addresses(host):
-            self._bind(address, self.port if self._servers else port, control)
+        addresses = _addresses(host)
+        self.address, self.port = addresses[0], port  # the first address that is bound
+        self._control = control
+        self._slots = threading.BoundedSemaphore(MOST_SLOW)
+        self._silent: dict[Conversation, float] = {}  # with the deadline, the nearest one first
+        self._is_short_of_room = False
+        self._stopping = threading.Event()
+        self._selector = DefaultSelector()
+        self._alarm, self._alarmed = socket.socketpair()
+        self._selector.register(self._alarmed, EVENT_READ, lambda: None)
+        self._thread = threading.Thread(target=self._run, name="leek-listener", daemon=True)
+        self._sockets: list[socket.socket] = []
+        for address in addresses:
+            self._bind(address)
 
-    def _bind(self, address: str, port: int, control: Control) -> None:
+    def _bind(self, address: str) -> None:
         try:
-            self._servers.append(TaskSocketServer(address, port, control))
+            listening = _listening_socket(address, self.port)
         except OSError as error:
-            if self._servers and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            if self._sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 return  # this machine has no ::1
             self.stop()
             if error.errno == errno.EADDRINUSE:
-                raise PortInUse(f"port {port} of {address} is in use") from error
+                raise PortInUse(f"port {self.port} of {address} is in use") from error
             raise
-
-    @property
-    def address(self) -> str:
-        """The first address that is bound."""
-        return str(self._servers[0].server_address[0])
-
-    @property
-    def port(self) -> int:
-        """The port that is bound."""
-        return int(self._servers[0].server_address[1])
+        self.port = int(listening.getsockname()[1])
+        self._sockets.append(listening)
+        self._selector.register(listening, EVENT_READ, partial(self._accept, listening))
 
     def start(self) -> None:
         """Accept connections."""
-        for server in self._servers:
-            thread = threading.Thread(
-                target=server.serve_forever,
-                args=(POLL_INTERVAL,),
-                name="leek-listener",
-                daemon=True,
-            )
-            thread.start()
-            self._threads.append(thread)
+        self._thread.start()
 
     def stop(self) -> None:
         """Accept no more connections, and give the port free."""
-        for server in self._servers:
-            if self._threads:
-                server.shutdown()
-            server.server_close()
+        self._stopping.set()
+        self._alarm.close()  # which wakes the thread
+        if self._thread.ident is not None:
+            self._thread.join()
+        open_ones: list[Conversation | socket.socket] = [*self._silent, *self._sockets]
+        for connection in (*open_ones, self._alarmed):
+            connection.close()
+        self._selector.close()
+
+    # What the thread does
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.run_once()
+            except Exception:  # noqa: BLE001 (it is logged)
+                journal.exception("leek's listener met an error and goes on")
+                self._stopping.wait(REST)
+
+    def run_once(self) -> None:
+        """Wait for something to arrive, and for deadlines; act on what there is."""
+        for key, _ in self._selector.select(self._seconds_left()):
+            react: Callable[[], None] = key.data
+            react()
+        while self._silent and self._seconds_left() == 0:
+            self._drop(self._oldest(), "the line did not come in time")
+
+    def _seconds_left(self) -> float | None:
+        """Return the time until the nearest deadline."""
+        if not self._silent:
+            return None
+        return max(self._silent[self._oldest()] - time.monotonic(), 0)
+
+    def _oldest(self) -> Conversation:
+        return next(iter(self._silent))
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connection, address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._make_room(error)
+                return
+            self._is_short_of_room = False
+            if len(self._silent) >= MOST_SILENT:
+                self._drop(self._oldest(), "others came")
+            self._await_line(Conversation(connection, address, self._control, self._slots))
+
+    def _make_room(self, error: OSError) -> None:
+        """Give up a connection for the one that waits, or rest: open files may be used up."""
+        if self._silent:
+            self._drop(self._oldest(), error)
+            return
+        if not self._is_short_of_room:
+            self._is_short_of_room = True
+            journal.warning("Connections cannot be accepted: %s. Hints are lost until then.", error)
+        self._stopping.wait(REST)
+
+    def _await_line(self, conversation: Conversation) -> None:
+        self._selector.register(conversation, EVENT_READ, partial(self._hear, conversation))
+        self._silent[conversation] = time.monotonic() + READ_TIMEOUT
+
+    def _hear(self, conversation: Conversation) -> None:
+        """Act on a line; anything else costs the sender its connection."""
+        if conversation not in self._silent:
+            return  # it had to go while this turn of the loop was on
+        try:
+            if (word := conversation.next_word()) is None:
+                return
+            self._forget(conversation)
+            if conversation.act_on(word):
+                self._await_line(conversation)
+        except (OSError, ProtocolError) as error:
+            self._drop(conversation, error)
+        except Exception:  # noqa: BLE001 (it is logged)
+            journal.exception("The connection from %s met an error", conversation.address)
+            self._drop(conversation, "it met an error")
+
+    def _forget(self, conversation: Conversation) -> None:
+        if self._silent.pop(conversation, None) is not None:
+            self._selector.unregister(conversation)
+
+    def _drop(self, conversation: Conversation, reason: object) -> None:
+        self._forget(conversation)
+        conversation.close()
+        journal.debug("Connection from %s dropped: %s", conversation.address, reason)
+
+
+def _listening_socket(address: str, port: int) -> socket.socket:
+    """Listen at an address; an IPv6 one does not take the IPv4 one along."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            # This skips the wait for old connections; two listeners stay impossible.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 def _addresses(host: str) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ from leek.protocol import (
     LineTooLong,
     NotLeek,
     Reply,
+    acceptance,
     answer_to,
     answers_match,
     encode_reply,
     encode_word,
+    read_nonce,
     read_reply,
     read_word,
 )
@@ -204,6 +206,7 @@ def test_any_reply_fits_into_a_line(ok: bool | None, character: str) -> None:
         [1, "x"],
         ["true", "x"],
         [True, None],
+        [True, True],
         [True, 1.5],
         [True, []],
         [True, {}],
@@ -252,13 +255,40 @@ def test_an_over_long_reply_is_refused() -> None:
 # Challenges
 
 
+def nonce_in(line: bytes) -> str:
+    return read_nonce(BytesIO(line))
+
+
+def test_a_nonce_comes_back() -> None:
+    assert nonce_in(encode_reply(Reply(None, "0f" * 16))) == "0f" * 16
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(True, "0f" * 16),
+        Reply(False, "0f" * 16),
+        Reply(None, ""),
+        Reply(None, "0f" * 15),
+        Reply(None, "0f" * 17),
+        Reply(None, "0F" * 16),
+        Reply(None, "stop " + "0f" * 14),
+        Reply(None, "0f" * 16 + "\n"),
+        Reply(None, 10**31),
+    ],
+)
+def test_what_is_no_nonce_is_refused(reply: Reply) -> None:
+    with pytest.raises(NotLeek, match="not a challenge"):
+        nonce_in(encode_reply(reply))
+
+
 def test_an_answer_is_an_hmac_over_command_and_nonce() -> None:
     expected = hmac.new(b"secret", b"stop 0f0f", hashlib.sha256).hexdigest()
     assert answer_to("0f0f", "stop", b"secret") == expected
 
 
 def test_an_answer_fits_into_a_request() -> None:
-    answer = answer_to("0f0f", "stop", b"secret")
+    answer = f"{answer_to('0f0f', 'stop', b'secret')}-{'0f' * 16}"
     assert word_in(encode_word(answer)) == answer
 
 
@@ -278,3 +308,16 @@ def test_equal_answers_match() -> None:
 @pytest.mark.parametrize("given", ["", "stop", "é", "0" * 63])
 def test_another_text_is_no_answer(given: str) -> None:
     assert not answers_match(given, answer_to("0f", "stop", b"x"))
+
+
+def test_an_acceptance_fits_into_a_reply() -> None:
+    accepted = acceptance("0f" * 16, "stop", b"secret")
+    assert reply_in(encode_reply(accepted)) == accepted
+
+
+def test_an_acceptance_is_a_proof_of_its_own() -> None:
+    accepted = str(acceptance("0f", "stop", b"x").value)
+    assert len(accepted) >= 32
+    assert not answer_to("0f", "stop", b"x").startswith(accepted)
+    for other in (("0e", "stop", b"x"), ("0f", "stop-worker", b"x"), ("0f", "stop", b"y")):
+        assert acceptance(*other).value != accepted

@@ -1,0 +1,141 @@
+"""What is said over one connection."""
+
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from leek.exceptions import ProtocolError
+from leek.protocol import (
+    MAX_LINE,
+    WRONG_SECRET,
+    Reply,
+    acceptance,
+    encode_reply,
+    read_word,
+)
+from leek.server import commands
+from leek.server.commands import Control
+from leek.server.journal import journal
+
+MOST_SLOW = 16  # questions that ask the database at a time
+
+
+class Conversation:
+    """A hint, or a question or an order with its reply.
+
+    Nothing here waits, for the listener has one thread for all connections: what takes longer to
+    answer gets a thread of its own. `slots` limits these, but for orders, which strangers cannot
+    give.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        address: Any,
+        control: Control,
+        slots: threading.BoundedSemaphore,
+    ) -> None:
+        connection.setblocking(False)
+        self.address = address
+        self._connection = connection
+        self._control = control
+        self._slots = slots
+        self._received = b""
+        self._order = ""
+        self._nonce = ""
+
+    def fileno(self) -> int:
+        """Return the number of the connection, for a selector."""
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    def next_word(self) -> str | None:
+        """Receive, and return the word of the line, or None where more of it has to come."""
+        try:
+            chunk = self._connection.recv(MAX_LINE - len(self._received))
+        except BlockingIOError:
+            return None  # nothing has arrived after all
+        self._received += chunk
+        if chunk and b"\n" not in chunk and len(self._received) < MAX_LINE:
+            return None
+        line, self._received = self._received, b""
+        return read_word(BytesIO(line))
+
+    def act_on(self, word: str) -> bool:
+        """Do or answer what was said, and return whether the client has to say more."""
+        if self._order:
+            self._obey(word)
+        elif word in commands.ORDERS:
+            self._challenge(word)
+            return True
+        elif word in commands.SLOW:
+            self._answer_slowly(word)
+        elif word == "hint":
+            self._control.hint()
+            self.close()
+        else:
+            self._end_with(commands.answer(word, self._control))
+        return False
+
+    def _challenge(self, order: str) -> None:
+        self._order, self._nonce = order, secrets.token_hex(16)
+        self._reply(Reply(None, self._nonce))
+
+    def _obey(self, answer: str) -> None:
+        """Do what changes something, if the sender knows the site's secret."""
+        given, _, nonce = answer.partition("-")
+        secret = commands.secret_behind(given, self._order, self._nonce)
+        if secret is None:
+            self._reply(WRONG_SECRET)
+            raise ProtocolError(f"a wrong answer to the challenge of {self._order}")
+        self._reply(acceptance(nonce, self._order, secret))
+        self._start(self._carry_out)
+
+    def _carry_out(self) -> None:
+        self._reply(commands.obey(self._order, self._control))
+        if self._order == "stop":
+            threading.Event().wait()  # the connection ends with the process: the client's proof
+        self.close()
+
+    def _answer_slowly(self, question: str) -> None:
+        if not self._slots.acquire(blocking=False):
+            raise ProtocolError(f"{MOST_SLOW} others ask the database")
+
+        def answer() -> None:
+            try:
+                self._end_with(commands.answer(question, self._control))
+            finally:
+                self._slots.release()
+
+        try:
+            self._start(answer)
+        except BaseException:  # no thread could be started
+            self._slots.release()
+            raise
+
+    def _start(self, action: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                action()
+            except OSError as error:
+                journal.debug("Connection from %s dropped: %s", self.address, error)
+            except Exception:  # noqa: BLE001 (it is logged)
+                journal.exception("The connection from %s met an error", self.address)
+            finally:
+                self.close()
+
+        threading.Thread(target=run, name="leek-conversation", daemon=True).start()
+
+    def _end_with(self, reply: Reply) -> None:
+        self._reply(reply)
+        self.close()
+
+    def _reply(self, reply: Reply) -> None:
+        """Send a line, which a connection always has room for: it has not been sent many."""
+        self._connection.sendall(encode_reply(reply))

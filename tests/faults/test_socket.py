@@ -1,0 +1,350 @@
+"""Whatever arrives on the socket costs its sender the connection, and nothing else."""
+
+import resource
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from leek import client
+from leek.api import push_task_to_queue
+from leek.conf import protocol_secrets
+from leek.protocol import (
+    WRONG_SECRET,
+    Reply,
+    acceptance,
+    answer_to,
+    encode_word,
+    read_nonce,
+    read_reply,
+)
+from leek.server.conversation import MOST_SLOW
+from leek.server.listener import MOST_SILENT
+from tests.conftest import StartServer
+from tests.faults.footprint import footprint
+from tests.faults.test_database import locked_table
+from tests.site import tasks
+from tests.support import LeekServer, wait_until
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells")
+
+ONLY_HINTS = {"LEEK_POLL_INTERVAL": "3600"}  # what runs all the same has had its hint heard
+
+ODD = {
+    "nothing": b"",
+    "an empty line": b"\n",
+    "garbage": bytes(range(256)),
+    "HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a TLS hello": bytes.fromhex("16030100c8010000c40303") + bytes(range(11, 200)),
+    "a huge line": b"leek/1 " + b"x" * 4_000_000,
+    "a huge line that ends": b"x" * 4_000_000 + b"\n",
+    "NUL bytes": b"\x00" * 1000,
+    "NUL bytes in a line": b"leek/1 pi\x00ng\n",
+    "half a line": b"leek/1 pin",
+    "half a hint": b"leek/1 hint",
+    "another version": b"leek/2 ping\n",
+    "no command": b"leek/1 ../../etc/passwd\n",
+    "a line too long by a byte": b"leek/1 ".ljust(512, b"x") + b"\n",
+    "a pickle": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x94.\n",
+}
+
+
+def connect(port: int) -> socket.socket:
+    """Connect as a client does that may do anything."""
+    return socket.create_connection(("127.0.0.1", port), 60)
+
+
+def say(connection: socket.socket, text: bytes) -> None:
+    """Send, unless the other end has had enough."""
+    with suppress(ConnectionError):
+        connection.sendall(text)
+
+
+def heard_until_the_end(connection: socket.socket) -> bytes:
+    """Return what the server says until it ends the connection."""
+    heard = b""
+    with suppress(ConnectionError):
+        while part := connection.recv(1024):
+            heard += part
+    return heard
+
+
+def reset(connection: socket.socket) -> None:
+    """Close by RST instead of FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def half_close(connection: socket.socket) -> None:
+    """Say that nothing more will come."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+
+
+ENDINGS: dict[str, Callable[[socket.socket], None]] = {
+    "FIN": socket.socket.close,
+    "RST": reset,
+    "half-closed": half_close,
+    "silence": lambda connection: None,
+}
+
+
+def assert_at_work(server: LeekServer) -> None:
+    """Assert that hints are heard, tasks run and questions are answered."""
+    assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
+    assert client.ask("ping", port=server.port) == (True, "I'm OK")
+
+
+def nothing_is_left(server: LeekServer, before: tuple[int, int]) -> Callable[[], bool]:
+    """Return a condition: no threads and files are there that were not there before."""
+
+    def condition() -> bool:
+        now = footprint(server.process.pid)
+        return now.threads <= before[0] and now.files <= before[1]
+
+    return condition
+
+
+def held_by(server: LeekServer) -> tuple[int, int]:
+    """Return how many threads and files a server that is at work holds."""
+    assert_at_work(server)
+    now = footprint(server.process.pid)
+    return now.threads, now.files
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_odd_input_costs_the_connection(start_server: StartServer, ending: str) -> None:
+    server = start_server(**ONLY_HINTS)
+    before = held_by(server)
+    connections = [connect(server.port) for _ in ODD]
+    for connection, text in zip(connections, ODD.values(), strict=True):
+        say(connection, text)
+        ENDINGS[ending](connection)
+    assert_at_work(server)
+    for connection in connections:
+        if connection.fileno() >= 0:
+            assert heard_until_the_end(connection) == b""
+            connection.close()
+    wait_until(nothing_is_left(server, before), "the end of all connections")
+    assert_at_work(server)
+
+
+def test_a_slow_sender_is_cut_off(start_server: StartServer) -> None:
+    server = start_server()
+    with connect(server.port) as connection:
+        connection.settimeout(0.05)
+
+        def is_cut_off() -> bool:
+            say(connection, b"x")
+            try:
+                return connection.recv(1024) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        wait_until(is_cut_off, "the end of the connection")
+    assert_at_work(server)
+
+
+def test_a_sender_that_pauses_within_its_time_is_served(start_server: StartServer) -> None:
+    server = start_server()
+    with connect(server.port) as connection:
+        for byte in b"leek/1 handled\n":
+            connection.sendall(bytes([byte]))
+        assert heard_until_the_end(connection) == b"leek/1 [true, 0]\n"
+
+
+def test_who_never_reads_the_reply_holds_nothing(start_server: StartServer) -> None:
+    server = start_server()
+    before = held_by(server)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(server.port)) for _ in range(100)]
+        for connection in connections:
+            connection.sendall(encode_word("ping"))
+        wait_until(nothing_is_left(server, before), "the end of all connections")
+        for connection in connections:
+            assert heard_until_the_end(connection) == b'leek/1 [true, "I\'m OK"]\n'
+
+
+def test_connections_held_in_silence_keep_nobody_out(start_server: StartServer) -> None:
+    server = start_server(**ONLY_HINTS)
+    threads, files = held_by(server)
+    with ExitStack() as stack:
+        for _ in range(3 * MOST_SILENT):
+            stack.enter_context(connect(server.port))
+        assert_at_work(server)
+        now = footprint(server.process.pid)
+        assert now.threads <= threads
+        assert now.files <= files + MOST_SILENT
+        assert client.command("stop", port=server.port).ok
+    assert server.wait() == 0
+
+
+@contextmanager
+def hog(port: int, text: bytes) -> Iterator[None]:
+    """Open ever new connections that do not say enough, as fast as this goes."""
+    stopping = threading.Event()
+
+    def open_connections() -> None:
+        held: deque[socket.socket] = deque()
+        while not stopping.is_set():
+            held.append(connect(port))
+            say(held[-1], text)
+            if len(held) > 400:
+                reset(held.popleft())
+        for connection in held:
+            reset(connection)
+
+    thread = threading.Thread(target=open_connections)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("text", [b"", b"leek/1 sto", b"leek/1 stop\n"])
+def test_a_hog_keeps_nobody_out(start_server: StartServer, text: bytes) -> None:
+    server = start_server("-v0", **ONLY_HINTS)
+    before = held_by(server)
+    with hog(server.port, text):
+        for _ in range(20):
+            assert_at_work(server)
+        assert client.command("stop-worker", port=server.port).ok
+        assert client.ask("ping", port=server.port) == (False, "Worker Off")
+    wait_until(nothing_is_left(server, before), "the end of all connections")
+
+
+def test_thousands_of_connections_come_and_go(start_server: StartServer) -> None:
+    server = start_server("-v0", **ONLY_HINTS)
+    before = held_by(server)
+    for number in range(5000):
+        with connect(server.port) as connection:
+            if number % 2:
+                say(connection, b"leek/1 ping\n")
+        if number % 500 == 0:
+            assert_at_work(server)
+    wait_until(nothing_is_left(server, before), "the end of all connections")
+
+
+def test_questions_that_a_database_does_not_answer_keep_out_only_their_like(
+    start_server: StartServer,
+) -> None:
+    server = start_server()
+    threads, _ = held_by(server)
+    with ExitStack() as stack, locked_table():
+        askers = [stack.enter_context(connect(server.port)) for _ in range(3 * MOST_SLOW)]
+        for asker in askers:
+            say(asker, encode_word("waiting"))
+        refused = [heard_until_the_end(asker) for asker in askers[MOST_SLOW:]]
+        assert set(refused) == {b""}
+        assert client.ask("ping", port=server.port).ok
+        assert footprint(server.process.pid).threads <= threads + MOST_SLOW
+    assert_at_work(server)
+
+
+# Stopping needs the secret, each time anew
+
+
+def answer_challenge(port: int, order: str, answer: Callable[[str], str]) -> Reply:
+    """Give an order, answer its challenge by a function of the nonce, and return the reply."""
+    with connect(port) as connection, connection.makefile("rb") as lines:
+        connection.sendall(encode_word(order))
+        connection.sendall(encode_word(answer(read_nonce(lines))))
+        return read_reply(lines)
+
+
+@pytest.mark.parametrize("order", ["stop", "stop-worker"])
+def test_another_answer_is_refused(start_server: StartServer, order: str) -> None:
+    server = start_server()
+    (secret,) = protocol_secrets()
+    other = {"stop": "stop-worker", "stop-worker": "stop"}[order]
+    recorded = answer_to("0f" * 16, order, secret)
+    answers: list[Callable[[str], str]] = [
+        lambda nonce: recorded,
+        lambda nonce: f"{recorded}-{nonce}",
+        lambda nonce: answer_to(nonce, other, secret),
+        lambda nonce: answer_to(nonce, order, b"another secret"),
+        lambda nonce: answer_to(nonce, order, b""),
+        lambda nonce: answer_to(nonce, order, secret)[:-1],
+        lambda nonce: answer_to(nonce, order, secret) + "0",
+        lambda nonce: nonce,
+        lambda nonce: "0",
+        lambda nonce: "-" + answer_to(nonce, order, secret),
+        lambda nonce: order,
+        lambda nonce: "f" * 128,
+    ]
+    for answer in answers:
+        assert answer_challenge(server.port, order, answer) == WRONG_SECRET
+    assert_at_work(server)
+
+
+def test_a_recorded_answer_is_good_for_its_own_connection_only(start_server: StartServer) -> None:
+    server = start_server()
+    (secret,) = protocol_secrets()
+    recorded = []
+
+    def answer(nonce: str) -> str:
+        recorded.append(f"{answer_to(nonce, 'stop-worker', secret)}-{'0f' * 16}")
+        return recorded[0]
+
+    accepted = acceptance("0f" * 16, "stop-worker", secret)
+    assert answer_challenge(server.port, "stop-worker", answer) == accepted
+    wait_until(lambda: not client.ask("ping", port=server.port).ok, "the end of the Worker")
+    for order in ("stop-worker", "stop"):
+        assert answer_challenge(server.port, order, lambda nonce: recorded[0]) == WRONG_SECRET
+    assert not server.ended
+
+
+def test_an_answer_before_the_challenge_is_none(start_server: StartServer) -> None:
+    server = start_server()
+    with connect(server.port) as connection:
+        say(connection, encode_word("stop") + encode_word("0f" * 32) + encode_word("stop"))
+        half_close(connection)
+        assert b"null" in heard_until_the_end(connection)
+    assert_at_work(server)
+
+
+# No files left
+
+
+def limit_files(server: LeekServer, number: int) -> None:
+    """Let a server open so many files at most."""
+    _, most = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (number, most))
+
+
+@pytest.mark.logs_errors
+def test_a_server_short_of_files_goes_on(start_server: StartServer) -> None:
+    server = start_server()
+    _, files = held_by(server)
+    limit_files(server, files + 20)
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(connect(server.port))
+        assert client.ask("ping", port=server.port).ok
+    assert_at_work(server)
+
+
+@pytest.mark.logs_errors
+def test_a_server_without_files_rests_and_says_so_once(start_server: StartServer) -> None:
+    server = start_server()
+    held_by(server)
+    _, files = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    limit_files(server, 5)
+    with closing(connect(server.port)):
+        wait_until(lambda: "Connections cannot be accepted" in server.log)
+        began, ticks = time.monotonic(), footprint(server.process.pid).ticks
+        wait_until(lambda: time.monotonic() > began + 1)
+        assert footprint(server.process.pid).ticks - ticks < 50  # of a hundred in a second
+    limit_files(server, files)
+    assert_at_work(server)
+    assert server.log.count("Connections cannot be accepted") == 1

@@ -113,6 +113,25 @@ def _names_or_none(value: Any) -> list[str] | None:
     return [_text(name) for name in value]
 
 
+def _aliases(value: Any) -> dict[str, str]:
+    """Accept paths by their former paths; one step leads from any of these to the present one."""
+    if not isinstance(value, dict) or not value.keys().isdisjoint(value.values()):
+        raise ValueError(value)
+    return {_path(former): _path(present) for former, present in value.items()}
+
+
+def _path(value: Any) -> str:
+    names = _text(value).split(".")
+    if len(names) < 2 or not all(name.isidentifier() for name in names):
+        raise ValueError(value)
+    return str(value)
+
+
+def _parse_pairs(text: str) -> dict[str, str]:
+    pairs = [pair.split("=") for pair in _parse_names(text)]
+    return {former.strip(): present.strip() for former, present in pairs}
+
+
 def _choice(*choices: str) -> Kind[str]:
     def accept(value: Any) -> str:
         if value not in choices:
@@ -138,6 +157,9 @@ PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _peri
 PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)
 NAMES = Kind("a list of names, or None for all", _names_or_none, _parse_names)
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
+ALIASES = Kind(
+    "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs
+)
 
 
 class Setting(Generic[T]):
@@ -192,6 +214,7 @@ class Config:
     HINT_TIMEOUT = Setting(0.25, PERIOD)
     DATABASE = Setting(None, ALIAS)
     SERIALIZER = Setting("auto", _choice("auto", "json", "pickle"))
+    ALIASES = Setting({}, ALIASES)
     EAGER = Setting(False, FLAG)
     WORKERS = Setting(1, COUNT)
     QUEUES = Setting(None, NAMES)

@@ -18,6 +18,7 @@ def run(row: QueuedTasks) -> None:
         policy=RetryPolicy(max_retries=1, delay=0, max_delay=0),
         serializer_mode=config.SERIALIZER,
         park_for=0,
+        aliases=config.ALIASES,
     )
     claimed = lifecycle.claim_one(row)
     with mended_transaction(queue_database()):

@@ -56,15 +56,15 @@ def dump_task(path: str, args: Sequence[Any], kwargs: Mapping[str, Any], mode: s
     return _sign(document)
 
 
-def load_task(payload: str, mode: str) -> Task:
-    """Return the task of a payload; `mode` is the setting SERIALIZER.
+def load_task(payload: str, mode: str, aliases: Mapping[str, str] | None = None) -> Task:
+    """Return the task of a payload; `mode` and `aliases` are the settings SERIALIZER and ALIASES.
 
     Raise InvalidPayload where it must not or cannot be read, CallableNotFound where the callable,
     or a class or model among the arguments, does not import here.
     """
     document = _verified(payload)
     try:
-        path = document["callable"]
+        path = (aliases or {}).get(document["callable"], document["callable"])
         if "pickle" not in document:
             return Task(find(path), tuple(document["args"]), document["kwargs"])
     except KeyError as error:

@@ -3,7 +3,8 @@
 import os
 import random
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -26,13 +27,14 @@ class Executor:
     """Takes a claimed task, and hands back an outcome.
 
     `park_for` is for how many seconds a task waits whose callable does not import; `timeout` for
-    how many seconds one may run.
+    how many seconds one may run. `aliases` has the present paths of callables by former ones.
     """
 
     policy: RetryPolicy
     serializer_mode: str
     park_for: float
     timeout: float | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, claimed: Claimed) -> Outcome:
         """Read the task, run it, and tell how it ended."""
@@ -51,7 +53,7 @@ class Executor:
 
     def _run(self, claimed: Claimed, started_at: datetime) -> Outcome:
         try:
-            task = serializer.load_task(claimed.payload, self.serializer_mode)
+            task = serializer.load_task(claimed.payload, self.serializer_mode, self.aliases)
         except CallableNotFound as error:
             return self._parked(claimed, started_at, error)
         except BaseException as error:  # noqa: BLE001 (an import may even call sys.exit)

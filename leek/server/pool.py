@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from leek.models import Servers
 from leek.retry import RetryPolicy
@@ -43,6 +43,7 @@ class PoolOptions:
     isolate: bool = False
     max_tasks: int | None = None
     max_memory: int | None = None
+    aliases: dict[str, str] = field(default_factory=dict)
 
 
 class WorkerPool:
@@ -89,7 +90,11 @@ class WorkerPool:
             on_exhausted=on_exhausted,
         )
         executor = Executor(
-            options.policy, options.serializer_mode, options.park_for, options.timeout
+            options.policy,
+            options.serializer_mode,
+            options.park_for,
+            options.timeout,
+            options.aliases,
         )
         shared = self._share(executor, options.isolate)
         limits = ChildLimits(options.max_crashes)

@@ -465,7 +465,9 @@ def test_every_setting_is_read_from_the_environment(
 ) -> None:
     flags = {"EAGER": "true", "ISOLATE": "true"}
     texts = flags | {"QUEUES": "a,b", "SERIALIZER": "json", "DATABASE": "default"}
-    values = {"QUEUES": ["a", "b"], "EAGER": True, "ISOLATE": True}
+    texts["ALIASES"] = "shop.mail=shop.post"
+    values: dict[str, object] = {"QUEUES": ["a", "b"], "EAGER": True, "ISOLATE": True}
+    values["ALIASES"] = {"shop.mail": "shop.post"}
     text = texts.get(key, "7")
     monkeypatch.setenv(f"LEEK_{key}", text)
     assert str(getattr(config, key)).removesuffix(".0") == str(values.get(key, text))
@@ -526,6 +528,17 @@ def test_a_server_with_child_processes_works(
     assert (name, printed) == ("leek_server", "leek_server is ready at localhost:8002")
     server = start_server(*arguments)
     assert push_task_to_queue(os.getpid).wait(60) != server.process.pid
+
+
+@executes("aliases")
+def test_aliases_are_spelt_alike_in_both_places(
+    blocks: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks[0].text, names)
+    (assignment,) = re.findall(r"LEEK_ALIASES=(\S+)", literals(DOCUMENT))
+    monkeypatch.setenv("LEEK_ALIASES", assignment.rstrip(","))
+    assert names["TASKS_QUEUE"] == {"ALIASES": config.ALIASES}
 
 
 # Commands

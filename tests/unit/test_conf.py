@@ -40,6 +40,7 @@ def refusal(key: str) -> str:
         ("HINT_TIMEOUT", 0.25),
         ("DATABASE", None),
         ("SERIALIZER", "auto"),
+        ("ALIASES", {}),
         ("EAGER", False),
         ("WORKERS", 1),
         ("QUEUES", None),
@@ -115,6 +116,9 @@ def test_settings_are_read_live() -> None:
         ("QUEUES", "mail", ["mail"]),
         ("QUEUES", "mail,reports", ["mail", "reports"]),
         ("QUEUES", "mail, reports", ["mail", "reports"]),
+        ("ALIASES", "a.b=c.d", {"a.b": "c.d"}),
+        ("ALIASES", "a.b = c.d, a.b.c=c.d", {"a.b": "c.d", "a.b.c": "c.d"}),
+        ("ALIASES", "", {}),
         ("SERIALIZER", "json", "json"),
         ("DATABASE", "default", "default"),
     ],
@@ -148,6 +152,7 @@ SECONDS = "seconds: a number from 0, or a timedelta"
 PERIOD = "seconds: a number above 0 and up to a day, or a timedelta"
 NAMES = "a list of names, or None for all"
 ALIAS = "the alias of one of DATABASES, or None"
+ALIASES = "a dictionary of present dotted paths by former ones, none of them both"
 SERIALIZERS = 'one of "auto", "json", "pickle"'
 
 REFUSED: list[tuple[str, object, str]] = [
@@ -164,6 +169,17 @@ REFUSED: list[tuple[str, object, str]] = [
     ("LEASE", timedelta(0), PERIOD),
     *(("QUEUES", value, NAMES) for value in ("mail", [], (), [""], [1], [None], {"a": 1}, 5)),
     *(("DATABASE", value, ALIAS) for value in ("elsewhere", "", 1, ["default"], True)),
+    *(("ALIASES", value, ALIASES) for value in (None, ["a.b"], "a.b=c.d", 5)),
+    ("ALIASES", {"a.b"}, ALIASES),
+    ("ALIASES", {"a.b": None}, ALIASES),
+    ("ALIASES", {"a": "c.d"}, ALIASES),
+    ("ALIASES", {"a.b": "c"}, ALIASES),
+    ("ALIASES", {"a.b": "c d.e"}, ALIASES),
+    ("ALIASES", {"a.b": "c.d", "c.d": "e.f"}, ALIASES),
+    ("ALIASES", {"a.b": "c.d", "c.d": "a.b"}, ALIASES),
+    ("ALIASES", {"a.b": "a.b"}, ALIASES),
+    ("ALIASES", {"a.b": ["c.d"]}, ALIASES),
+    ("ALIASES", {1: "c.d"}, ALIASES),
     *(("SERIALIZER", value, SERIALIZERS) for value in ("yaml", "JSON", None, "", ["json"])),
 ]
 
@@ -210,6 +226,9 @@ def test_a_number_too_large_for_a_float_is_refused(key: str) -> None:
         ("TASKS_HOST", ""),
         ("DATABASE", "elsewhere"),
         ("SERIALIZER", "yaml"),
+        ("ALIASES", "a.b"),
+        ("ALIASES", "a.b=c.d=e.f"),
+        ("ALIASES", '{"a.b": "c.d"}'),
     ],
 )
 def test_a_refused_variable_is_named_with_its_value(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from django.test import override_settings
 
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
 from leek.serializer import LONGEST_RESULT, dump_task, dump_value, load_task, load_value
+from leek.task import path_of
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.unit import values
@@ -272,6 +274,49 @@ def test_no_character_of_a_payload_can_be_altered(mode: str) -> None:
         with pytest.raises(InvalidPayload):
             load_task(payload[:place] + other + payload[place + 1 :], "auto")
     assert sung == []
+
+
+@pytest.mark.parametrize("mode", ["auto", "pickle"])
+@pytest.mark.parametrize(
+    ("former", "present"),
+    [
+        ("shop.tasks.renamed", tasks.echo),
+        ("shop.tasks.Mailer.renamed", tasks.Calculator.double),
+        ("shop.tasks.moved", tasks.PocketCalculator.name),
+        ("tests.site.tasks.noop", tasks.add),
+    ],
+)
+def test_an_alias_leads_to_the_callable(mode: str, former: str, present: Any) -> None:
+    payload = dump_task(former, (1,), {}, mode)
+    task = load_task(payload, "auto", {former: path_of(present), "shop.tasks": ECHO})
+    assert (task.callable, task.args) == (present, (1,))
+
+
+def test_an_alias_leads_to_the_function_of_a_task_of_django(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class DjangoTask(SimpleNamespace):
+        pass
+
+    module = ModuleType("django_tasks.base")
+    module.Task = DjangoTask  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "django_tasks.base", module)
+    monkeypatch.setattr(tasks, "as_task", DjangoTask(func=tasks.echo), raising=False)
+    payload = dump_task("shop.tasks.renamed", (), {}, "auto")
+    aliases = {"shop.tasks.renamed": "tests.site.tasks.as_task"}
+    assert load_task(payload, "auto", aliases).callable is tasks.echo
+
+
+def test_an_alias_that_leads_nowhere_is_told_by_its_present_path() -> None:
+    payload = dump_task("shop.tasks.renamed", (), {}, "auto")
+    with pytest.raises(CallableNotFound, match=r"tests\.site\.tasks\.missing"):
+        load_task(payload, "auto", {"shop.tasks.renamed": "tests.site.tasks.missing"})
+
+
+def test_a_payload_of_a_foreign_key_has_no_alias() -> None:
+    payload = payload_of_foreign_key(path="shop.tasks.renamed")
+    with pytest.raises(InvalidPayload, match="damaged"):
+        load_task(payload, "auto", {"shop.tasks.renamed": ECHO})
 
 
 def test_no_payload_can_be_cut_short() -> None:

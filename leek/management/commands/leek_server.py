@@ -154,6 +154,7 @@ def pool_options(options: dict[str, Any]) -> PoolOptions:
         isolate=chosen(options["isolate"], config.ISOLATE),
         max_tasks=options["max_tasks"],
         max_memory=options["max_memory"] and options["max_memory"] * MEGABYTE,
+        aliases=config.ALIASES,
     )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+IS_TOLD = Path("/proc/self/fd").exists()
+
 
 @dataclass(frozen=True)
 class Footprint:

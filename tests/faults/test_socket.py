@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
@@ -27,12 +26,12 @@ from leek.protocol import (
 from leek.server.conversation import MOST_SLOW
 from leek.server.listener import MOST_SILENT
 from tests.conftest import StartServer
-from tests.faults.footprint import footprint
+from tests.faults.footprint import IS_TOLD, footprint
 from tests.faults.test_database import locked_table
 from tests.site import tasks
 from tests.support import LeekServer, wait_until
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells")
+pytestmark = pytest.mark.skipif(not IS_TOLD, reason="only Linux tells what a process holds")
 
 ONLY_HINTS = {"LEEK_POLL_INTERVAL": "3600"}  # what runs all the same has had its hint heard
 

@@ -184,5 +184,8 @@ def _listening_socket(address: str, port: int) -> socket.socket:
 def _addresses(host: str) -> tuple[str, ...]:
     if host == "localhost":
         return LOCALHOST
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except ValueError as error:  # no name at all: too long, or with a NUL
+        raise OSError(str(error)) from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -260,6 +260,13 @@ def test_what_is_no_name_of_a_host_is_told(port: int, host: str) -> None:
         client.ask("ping", host=host)
 
 
+@pytest.mark.parametrize("host", ["x" * 70, "a..b", "no\x00name"])
+def test_a_server_cannot_listen_at_what_is_no_name_of_a_host(port: int, host: str) -> None:
+    with pytest.raises(CommandError, match=r"^leek_server cannot listen at ") as caught:
+        run("leek_server", f"--host={host}")
+    assert caught.value.returncode == 2
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("behaviour", ODD)
 def test_a_push_does_not_care(impersonate: Impersonate, behaviour: str) -> None:

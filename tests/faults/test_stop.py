@@ -21,7 +21,7 @@ from leek.models import QueuedTasks, Servers, State, Status
 from leek.protocol import Reply
 from leek.server import listener, pool
 from tests.conftest import StartServer
-from tests.faults.test_database import locked_table
+from tests.faults.troubles import locked_table
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.support import ROOT, LeekServer, environment, free_port, manage, wait_until

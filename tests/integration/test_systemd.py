@@ -16,7 +16,7 @@ from django.db import connection
 from leek.api import push_task_to_queue
 from leek.server.systemd import LONGEST_SILENCE, Systemd
 from tests.conftest import StartServer
-from tests.faults.test_database import locked_table
+from tests.faults.troubles import locked_table
 from tests.site import tasks
 from tests.support import GIVE_UP_AFTER, manage, wait_until
 

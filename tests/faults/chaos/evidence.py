@@ -1,0 +1,197 @@
+"""What the log tells, in terms that can be judged: runs, deaths of servers, faults."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from tests.faults.chaos.log import Line
+from tests.faults.chaos.tables import Tables
+
+_DEAD = re.compile(r"The server .* \(process (\d+)\) is dead")
+MOMENT = 0.25  # seconds within which a run's end may not have been noted any more
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a task: its claim, the counters that the claim came with, and how it ended.
+
+    `server` is the process of the server; `outcome` and `times` are None if it never ended.
+    """
+
+    task: int
+    owner: int
+    claim: int
+    tries: int
+    crashes: int
+    server: int
+    began: float
+    ended: float | None = None
+    outcome: str | None = None
+    times: tuple[str, str] | None = None
+
+    @property
+    def fence(self) -> tuple[int, int, int]:
+        """What a settle has to know: the task, its owner and the number of its claim."""
+        return self.task, self.owner, self.claim
+
+    def was_running(self, at: float) -> bool:
+        """Tell whether it was being run at this time, as far as anybody can know."""
+        return self.began <= at and (self.ended is None or self.ended >= at - MOMENT)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process of a server: when its site was set up, and when and why it was gone."""
+
+    pid: int
+    slot: int
+    port: int
+    launched: float
+    up: float | None = None
+    gone: float | None = None
+    cause: str = ""
+    code: int | None = None
+    stop_asked: float | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault as it happened, to which server (None: to the database), and until when."""
+
+    kind: str
+    server: int | None
+    began: float
+    over: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of a run of chaos at its end; the logs are those of the servers."""
+
+    vendor: str
+    lines: list[Line]
+    tables: Tables
+    logs: dict[str, str] = field(default_factory=dict)
+
+    def named(self, what: str) -> list[Line]:
+        """Return the lines of one kind."""
+        return self._by_name.get(what, [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Line]]:
+        named = defaultdict(list)
+        for line in self.lines:
+            named[line["what"]].append(line)
+        return named
+
+    @cached_property
+    def pushed(self) -> dict[int, str]:
+        """The acknowledged tasks: id -> tag."""
+        return {id: tag for line in self.named("pushed") for tag, id in line["tags"].items()}
+
+    @cached_property
+    def tags(self) -> dict[int, str]:
+        """The tag of each task that was acknowledged, or at least run."""
+        return {line["task"]: line["tag"] for line in self.named("ran")} | self.pushed
+
+    @cached_property
+    def errors(self) -> dict[int, str | None]:
+        """The error of each failed task."""
+        return {stored.task: stored.error for stored in self.tables.failures}
+
+    def kind_of(self, task: int) -> str:
+        """Return what kind of task it is: its tag begins with that."""
+        return self.tags.get(task, "unknown").partition("-")[0]
+
+    @cached_property
+    def servers(self) -> dict[int, Server]:
+        """The processes of servers, by process id."""
+        up = {line["pid"]: line["at"] for line in self.named("up")}
+        gone = {line["server"]: line for line in self.named("gone")}
+        asked = {line["server"]: line["at"] for line in self.named("stop asked")}
+        return {
+            line["server"]: Server(
+                line["server"],
+                line["slot"],
+                line["port"],
+                line["at"],
+                up.get(line["server"]),
+                gone.get(line["server"], {}).get("at"),
+                gone.get(line["server"], {}).get("cause", ""),
+                gone.get(line["server"], {}).get("code"),
+                asked.get(line["server"]),
+            )
+            for line in self.named("launched")
+        }
+
+    @cached_property
+    def deaths(self) -> list[Server]:
+        """The servers that did not end as asked, in the order of their deaths."""
+        dead = [server for server in self.servers.values() if server.cause in ("kill", "move", "")]
+        return sorted(
+            (server for server in dead if server.gone is not None),
+            key=lambda server: server.gone or 0.0,
+        )
+
+    @cached_property
+    def faults(self) -> list[Fault]:
+        """The faults that happened."""
+        return [
+            Fault(line["kind"], line["server"], line["at"], self._over(line))
+            for line in self.named("fault")
+        ]
+
+    def _over(self, fault: Line) -> float:
+        began = float(fault["at"])
+        ends = [
+            float(line["at"])
+            for line in self.named("over")
+            if (line["kind"], line["server"]) == (fault["kind"], fault["server"])
+        ]
+        return min((at for at in ends if at >= began), default=began)
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """All runs, in the order of their beginnings."""
+        ends = {(e["task"], e["owner"], e["claim"], e["pid"]): e for e in self.named("ended")}
+        runs = []
+        for line in self.named("begun"):
+            claim = line["task"], line["owner"], line["claim"]
+            end = ends.get((*claim, line["pid"]), {})
+            pid = line["pid"] if line["pid"] in self.servers else line["parent"]
+            counters = line["tries"], line["crashes"]
+            times = tuple(end["times"]) if end else None
+            runs.append(
+                Run(*claim, *counters, pid, line["at"], end.get("at"), end.get("outcome"), times)
+            )
+        return sorted(runs, key=lambda run: run.began)
+
+    @cached_property
+    def runs_of(self) -> dict[int, list[Run]]:
+        """The runs of each task."""
+        return _by_task(self.runs)
+
+    @cached_property
+    def taken_for_dead(self) -> set[int]:
+        """The servers whose tasks others rescued while they lived.
+
+        Each time others say so, and once more of a server that did die.
+        """
+        said = Counter(int(pid) for text in self.logs.values() for pid in _DEAD.findall(text))
+        really = {server.pid for server in self.deaths}
+        return {pid for pid, times in said.items() if times > (pid in really)}
+
+    def may_be_charged(self, run: Run) -> bool:
+        """Tell whether a crash may be charged for this run."""
+        gone = self.servers[run.server].gone
+        died = self.servers[run.server] in self.deaths
+        return (died and run.was_running(gone or 0.0)) or run.server in self.taken_for_dead
+
+
+def _by_task(runs: Iterable[Run]) -> dict[int, list[Run]]:
+    by_task = defaultdict(list)
+    for run in runs:
+        by_task[run.task].append(run)
+    return dict(by_task)

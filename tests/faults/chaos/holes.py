@@ -1,0 +1,44 @@
+"""Ports at which hints get lost, each in its own way."""
+
+import socket
+from contextlib import ExitStack, suppress
+
+from tests.support import free_port
+
+
+class Holes:
+    """Sockets that swallow hints.
+
+    Nobody listens at `nobody`; `silent` is listened at and nothing is ever read; at `full` no
+    connection comes about, as behind a firewall that drops packets.
+    """
+
+    def __init__(self) -> None:
+        self._sockets = ExitStack()
+        self._silent = self._listen(128)
+        self._full = self._listen(0)
+        for _ in range(4):  # they stay in the queue of connections that is full thereby
+            client = self._sockets.enter_context(socket.socket())
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                client.connect(("127.0.0.1", self._full))
+        self._nobody = free_port()
+
+    def ports(self, server: int) -> dict[str, int]:
+        """Return the ports that hints may go to, the server's among them."""
+        return {
+            "server": server,
+            "nobody": self._nobody,
+            "silent": self._silent,
+            "full": self._full,
+        }
+
+    def close(self) -> None:
+        """Free the sockets."""
+        self._sockets.close()
+
+    def _listen(self, backlog: int) -> int:
+        listening = self._sockets.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", free_port()))
+        listening.listen(backlog)
+        return int(listening.getsockname()[1])

@@ -1,0 +1,91 @@
+"""A process that pushes as scheduled: python -m tests.faults.chaos.pusher SEED NUMBER SECONDS PORTS
+
+It logs what was acknowledged, what was rolled back, and what the database left in doubt.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from datetime import timedelta
+
+import django
+from django import db
+
+from tests.faults.chaos import log, schedule
+from tests.faults.chaos.schedule import Push
+from tests.faults.chaos.tasks import BY_KIND
+
+
+class RolledBack(Exception):
+    """Ends a transaction without its commit."""
+
+
+def main() -> None:
+    """Push all that is scheduled, each thing at its time."""
+    seed, number, seconds, ports = sys.argv[1:]
+    django.setup()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    planned = (
+        (schedule.trap()[0] if number == "0" else [])
+        if seed == "trap"
+        else schedule.pushes(int(seed), int(number), float(seconds))
+    )
+    began = time.monotonic()
+    for push in planned:
+        time.sleep(max(began + push.at - time.monotonic(), 0))
+        os.environ["LEEK_TASKS_PORT"] = str(json.loads(ports)[push.hints])
+        do(push)
+
+
+def do(push: Push) -> None:
+    """Push some tasks, and log what became of that."""
+    tags = [tag for tag, _ in push.tasks]
+    asked_at = time.monotonic()
+    try:
+        ids = store(push)
+    except RolledBack:
+        log.write("rolled back", tags=tags, asked_at=asked_at)
+    except db.Error as error:
+        what = "rolled back" if push.way == "roll back" else "doubtful"
+        log.write(what, tags=tags, asked_at=asked_at, error=f"{type(error).__name__}: {error}")
+        db.connection.close()
+    else:
+        log.write("pushed", tags=dict(zip(tags, ids, strict=True)), asked_at=asked_at)
+
+
+def store(push: Push) -> list[int]:
+    """Push some tasks in this way, and return their ids."""
+    from leek.api import push_many
+
+    if push.way == "many":
+        rows = push_many([(BY_KIND[kind_of(tag)], (tag, value), {}) for tag, value in push.tasks])
+        return [row.pk for row in rows]
+    if push.way == "one":
+        return [push_one(*task) for task in push.tasks]
+    with db.transaction.atomic():
+        ids = [push_one(*task) for task in push.tasks]
+        if push.way == "roll back":
+            raise RolledBack
+    return ids
+
+
+def push_one(tag: str, value: float | str) -> int:
+    """Push one task, for later if that is its kind, and return its id."""
+    from leek.api import push_task_to_queue, using
+
+    if kind_of(tag) == "later":
+        return (
+            using(run_after=timedelta(seconds=float(value))).push(BY_KIND["later"], tag, value).pk
+        )
+    return push_task_to_queue(BY_KIND[kind_of(tag)], tag, value).pk
+
+
+def kind_of(tag: str) -> str:
+    """Return the kind of a task."""
+    return tag.partition("-")[0]
+
+
+if __name__ == "__main__":
+    main()

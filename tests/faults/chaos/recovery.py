@@ -1,0 +1,72 @@
+"""How long it takes until what a dead server was running is started again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.faults.chaos.evidence import Evidence, Run, Server
+from tests.faults.chaos.schedule import LEASE, POLL_INTERVAL
+
+MARGIN = 8.0  # seconds, for machines that are busy with something else
+RESTARTED, ELSEWHERE = "restarted", "elsewhere"
+LIMITS = {RESTARTED: 1.0 + MARGIN, ELSEWHERE: LEASE + POLL_INTERVAL + MARGIN}
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The time from a server's death to the next start of something that it was running.
+
+    With a successor at the same port (`restarted`) it counts from when that process is up, else
+    from the death. It is disturbed if another fault came in between.
+    """
+
+    server: int
+    way: str
+    seconds: float
+    is_undisturbed: bool
+
+
+def recoveries(evidence: Evidence) -> Iterator[Recovery]:
+    """Return the recovery from each death that cut something short."""
+    for dead in evidence.deaths:
+        if restarts := [run.began for run in _restarts(dead, evidence)]:
+            yield _recovery(dead, min(restarts), evidence)
+
+
+def _restarts(dead: Server, evidence: Evidence) -> Iterator[Run]:
+    """Return the next run of each task that was being run."""
+    died = dead.gone or 0.0
+    for cut in evidence.runs:
+        if cut.server == dead.pid and cut.ended is None:
+            later = [run for run in evidence.runs_of[cut.task] if run.began > died]
+            yield from later[:1]
+
+
+def _recovery(dead: Server, restarted: float, evidence: Evidence) -> Recovery:
+    died = dead.gone or 0.0
+    successors = [
+        server
+        for server in evidence.servers.values()
+        if server.port == dead.port and server.up and died < server.up <= restarted
+    ]
+    if not successors:
+        is_quiet = _is_quiet(died, restarted, None, evidence)
+        return Recovery(dead.pid, ELSEWHERE, restarted - died, is_quiet)
+    successor = min(successors, key=lambda server: server.launched)
+    is_quiet = _is_quiet(died, restarted, successor.pid, evidence)
+    return Recovery(dead.pid, RESTARTED, restarted - (successor.up or died), is_quiet)
+
+
+def _is_quiet(died: float, until: float, successor: int | None, evidence: Evidence) -> bool:
+    """Tell whether no fault came in between, to the successor, or without one to anybody."""
+    for fault in evidence.faults:
+        hits_all = fault.kind == "outage" or (
+            fault.kind == "freeze" and evidence.vendor == "sqlite"
+        )
+        concerns = hits_all or successor in (None, fault.server)
+        if concerns and died < fault.over and fault.began <= until:
+            return False
+    return not any(
+        died < (other.gone or 0.0) <= until
+        for other in evidence.deaths
+        if successor in (None, other.pid)
+    )

@@ -1,0 +1,137 @@
+"""What is pushed and what goes wrong, and when: all of it follows from the seed. Pure."""
+
+from dataclasses import dataclass
+from random import Random
+
+PUSHERS = 3
+RATE = 6.0  # pushes a second, of each pusher
+SLOTS = 3  # places for servers
+LEASE, POLL_INTERVAL, SHUTDOWN_TIMEOUT = 1.5, 0.5, 1.0  # seconds, of each server
+MAX_RETRIES, MAX_CRASHES = 3, 3
+
+FAULTS = {
+    "kill": 5,  # SIGKILL, and a restart on the same port
+    "move": 3,  # SIGKILL, and a restart on another port only
+    "freeze": 4,  # SIGSTOP beyond the lease, and SIGCONT
+    "terminate": 3,  # SIGTERM, and a restart
+    "outage": 3,  # the database is stopped and started; SQLite's file is locked by somebody
+    "connections": 2,  # the database drops all connections
+    "clock": 3,  # a server's wall clock jumps
+}
+WAYS = {"one": 70, "many": 8, "commit": 12, "roll back": 10}
+TASKS = {"quick": 82, "slow": 2, "flaky": 6, "failing": 3, "later": 7}
+HINTS = {"server": 70, "nobody": 10, "silent": 10, "full": 10}
+KILLERS = ("signal", "exit", "segfault")
+
+
+Task = tuple[str, float | str]  # its tag, and its argument
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, so many seconds after the start.
+
+    `slot` is the server that it hits, if it hits one. `amount` is for how many seconds, or how far
+    a clock jumps.
+    """
+
+    at: float
+    kind: str
+    slot: int
+    amount: float
+
+
+@dataclass(frozen=True)
+class Push:
+    """Tasks that are pushed together, each a tag and an argument; hints go to such a port."""
+
+    at: float
+    way: str
+    tasks: tuple[Task, ...]
+    hints: str
+
+
+def faults(seed: int, seconds: float, vendor: str, *, with_clocks: bool) -> list[Fault]:
+    """Return the faults of a run, in their order."""
+    random = Random(f"faults {seed}")
+    weights = dict(FAULTS)
+    if vendor == "sqlite":
+        del weights["connections"]
+    if not with_clocks:
+        del weights["clock"]
+    planned: list[Fault] = []
+    at = 1.0
+    while at < seconds:
+        kind = _pick(random, weights)
+        slot = random.randrange(SLOTS)
+        planned.append(Fault(round(at, 2), kind, slot, _amount(random, kind, vendor)))
+        at += random.uniform(0.7, 2.5)
+    return planned
+
+
+def _amount(random: Random, kind: str, vendor: str) -> float:
+    if kind == "freeze":
+        return round(random.uniform(1.2, 3) * LEASE, 2)
+    if kind == "clock":  # on SQLite a server's clock is the database's clock: leases move along
+        return random.choice((-1, 1)) * random.randint(1, 8 if vendor == "sqlite" else 7200)
+    if kind == "outage":
+        return round(random.uniform(0.2, 3), 2)
+    return round(random.uniform(0, 1), 2)
+
+
+def pushes(seed: int, number: int, seconds: float) -> list[Push]:
+    """Return what one of the pushers pushes, in its order."""
+    random = Random(f"pushes {seed} {number}")
+    planned: list[Push] = []
+    at, count = 0.0, 0
+    killers = {random.randrange(round(seconds * RATE)) for _ in range(_killers(number, seconds))}
+    hints = "server"
+    while at < seconds:
+        if random.random() < 0.02:
+            hints = _pick(random, HINTS)
+        way = "one" if len(planned) in killers else _pick(random, WAYS)
+        names = [f"{number}-{count + extra}" for extra in range(_size(random, way))]
+        make = _killer if len(planned) in killers else _task
+        tasks = tuple(make(random, name) for name in names)
+        planned.append(Push(round(at, 3), way, tasks, hints))
+        count += len(tasks)
+        at += random.expovariate(RATE)
+    return planned
+
+
+def _killers(number: int, seconds: float) -> int:
+    return max(round(seconds / 30), 1 if number == 0 else 0)
+
+
+def _killer(random: Random, name: str) -> Task:
+    return f"killer-{name}", random.choice(KILLERS)
+
+
+def _size(random: Random, way: str) -> int:
+    return {"one": 1, "many": random.randint(2, 30)}.get(way, random.randint(1, 5))
+
+
+def _task(random: Random, name: str) -> Task:
+    kind = _pick(random, TASKS)
+    argument = {
+        "slow": random.uniform(0.3, 2.5),  # seconds
+        "flaky": random.randint(1, MAX_RETRIES - 1),  # tries that fail
+        "later": random.uniform(0.1, 2),  # seconds until it is due
+    }.get(kind, random.uniform(0, 0.01))
+    return f"{kind}-{name}", round(argument, 3)
+
+
+def _pick(random: Random, weights: dict[str, int]) -> str:
+    return random.choices(list(weights), list(weights.values()))[0]
+
+
+def trap() -> tuple[list[Push], list[Fault]]:
+    """Return what a server without its fence cannot survive; the first pusher pushes it.
+
+    The first server has a task that lasts, and is frozen beyond its lease. Another one takes the
+    task over, and still runs it when the first one wakes up and hands in its outcome. Should the
+    task have gone to another server in the first place, there is a second turn.
+    """
+    turns = (0.0, 7.0)
+    trapped = [Push(at, "one", ((f"slow-trap-{at:.0f}", 3.5),), "server") for at in turns]
+    return trapped, [Fault(at + 1.0, "freeze", 0, 3.0) for at in turns]

@@ -1,0 +1,65 @@
+"""What the pushers push. Each task says that it runs, and under which tag it was pushed."""
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from contextvars import ContextVar
+from threading import Event
+from typing import TYPE_CHECKING
+
+from tests.faults.chaos import log
+
+if TYPE_CHECKING:
+    from leek.outcome import Claimed
+
+current: "ContextVar[Claimed]" = ContextVar("current")
+
+
+def _say(tag: str) -> None:
+    log.write("ran", task=current.get().id, tag=tag)
+
+
+def work(tag: str, seconds: float) -> None:
+    """Last for so many seconds."""
+    _say(tag)
+    Event().wait(seconds)  # under libfaketime time.sleep() raises OSError
+
+
+def remind(tag: str, delay: float) -> None:
+    """Do nothing; it was to be done after a delay."""
+    _say(tag)
+
+
+def fail_at_first(tag: str, tries: float) -> None:
+    """Fail at the first so many tries."""
+    _say(tag)
+    if current.get().tries < tries:
+        raise ConnectionError("not yet")
+
+
+def fail(tag: str, seconds: float) -> None:
+    """Fail at each try."""
+    _say(tag)
+    raise ValueError("as asked")
+
+
+def kill_process(tag: str, how: str) -> None:
+    """Take the process down."""
+    _say(tag)
+    if how == "exit":
+        os._exit(0)
+    if how == "segfault":
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+    Event().wait()  # until the signal is there
+
+
+BY_KIND: dict[str, Callable[..., None]] = {
+    "quick": work,
+    "slow": work,
+    "later": remind,
+    "flaky": fail_at_first,
+    "failing": fail,
+    "killer": kill_process,
+}

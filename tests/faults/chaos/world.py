@@ -1,0 +1,175 @@
+"""One run of chaos: a database, servers and pushers, and what happens to them."""
+
+import heapq
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tests.faults.chaos import clocks, log, schedule, tables
+from tests.faults.chaos.apps import BREAK, COMMAND
+from tests.faults.chaos.evidence import Evidence
+from tests.faults.chaos.faults import Faults, LockedFile
+from tests.faults.chaos.holes import Holes
+from tests.faults.chaos.servers import Slot
+from tests.faults.databases import Database, connected
+from tests.support import ROOT, wait_until
+
+Answer = TypeVar("Answer")
+
+WORKERS = (1, 4, 2)  # of the server in each slot
+TICK = 0.02  # seconds between two looks at what is due and who has ended
+QUIET_LIMIT = 90.0  # seconds after the last fault in which everything must be finished
+END_LIMIT = 20.0  # seconds for all servers to stop
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run; `broken` names what the servers are to do wrong."""
+
+    vendor: str
+    seed: int
+    seconds: float
+    broken: str = ""
+
+    @property
+    def faults(self) -> list[schedule.Fault]:
+        """What goes wrong, and when."""
+        if self.broken:
+            return schedule.trap()[1]
+        with_clocks = clocks.library() is not None
+        return schedule.faults(self.seed, self.seconds, self.vendor, with_clocks=with_clocks)
+
+
+class World:
+    """The processes of one run, all in one folder; they end with it, whatever happens."""
+
+    def __init__(self, plan: Plan, database: Database, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._database = database
+        self._ends = ExitStack()
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._log = folder / "log"
+        os.environ[log.PATH] = str(self._log)
+        (folder / "tmp").mkdir()
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LEEK_")},
+            "DATABASE_URL": database.url,
+            "DJANGO_SETTINGS_MODULE": "tests.faults.chaos.settings",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(folder / "tmp"),
+            COMMAND: str(os.getpid()),
+            BREAK: plan.broken,
+        }
+        self._slots = [
+            Slot(number, ["--workers", str(workers)], self._environment, folder)
+            for number, workers in enumerate(WORKERS)
+        ]
+        victim = LockedFile(database) if plan.vendor == "sqlite" else database
+        self._faults = Faults(self._slots, victim, self._later)
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ends.close()
+
+    def run(self) -> Evidence:
+        """Let it all happen, and return what is known in the end."""
+        self._migrate()
+        for slot in self._slots:
+            self._ends.callback(slot.destroy)
+        wait_until(self._all_ready, "the servers")
+        pushers = [self._start_pusher(number) for number in range(schedule.PUSHERS)]
+        for fault in self._plan.faults:
+            self._later(fault.at, partial(self._faults.strike, fault))
+        self._until(lambda: not self._agenda and all(p.poll() is not None for p in pushers))
+        if any(pusher.returncode for pusher in pushers):
+            raise RuntimeError(f"a pusher failed: {(self._folder / 'pushers.log').read_text()}")
+        self._faults.undo()
+        self._until(lambda: self._unfinished() == 0, QUIET_LIMIT)
+        for slot in self._slots:
+            slot.close()
+        self._until(lambda: all(slot.is_empty for slot in self._slots), END_LIMIT)
+        return self._collect()
+
+    def _migrate(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "django", "migrate", "-v0"],
+            env=self._environment,
+            cwd=ROOT,
+            check=True,
+        )
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        entry = time.monotonic() + seconds, next(self._numbers), action
+        heapq.heappush(self._agenda, entry)
+
+    def _until(self, condition: Callable[[], bool], limit: float = float("inf")) -> None:
+        """Do what is due, and watch over the servers, until a condition holds or time is over."""
+        deadline = time.monotonic() + limit
+        while not condition() and time.monotonic() < deadline:
+            while self._agenda and self._agenda[0][0] <= time.monotonic():
+                heapq.heappop(self._agenda)[2]()
+            self._watch()
+            time.sleep(TICK)
+
+    def _watch(self) -> None:
+        for slot in self._slots:
+            slot.watch()
+
+    def _all_ready(self) -> bool:
+        self._watch()
+        return all("is ready at" in slot.log.read_text() for slot in self._slots)
+
+    def _start_pusher(self, number: int) -> "subprocess.Popen[bytes]":
+        holes = Holes()
+        self._ends.callback(holes.close)
+        ports = holes.ports(self._slots[number % len(self._slots)].port)
+        seed = "trap" if self._plan.broken else str(self._plan.seed)
+        arguments = [seed, str(number), str(self._plan.seconds), json.dumps(ports)]
+        with (self._folder / "pushers.log").open("a") as stream:
+            pusher = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.chaos.pusher", *arguments],
+                env=self._environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+        self._ends.callback(pusher.wait)
+        self._ends.callback(pusher.kill)
+        return pusher
+
+    def _unfinished(self) -> int:
+        return self._asked(tables.count_unfinished)
+
+    def _collect(self) -> Evidence:
+        return Evidence(
+            self._plan.vendor,
+            log.read(self._log),
+            self._asked(tables.read),
+            {slot.log.name: slot.log.read_text() for slot in self._slots},
+        )
+
+    def _asked(self, question: Callable[[Any], Answer]) -> Answer:
+        """Ask the database, by a connection of its own."""
+        with connected(self._database.url) as connection:
+            return question(connection)

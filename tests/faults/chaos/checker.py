@@ -4,12 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from signal import SIGTERM
 
 from tests.faults.chaos import recovery, schedule
-from tests.faults.chaos.evidence import Evidence, Run
+from tests.faults.chaos.evidence import Evidence, Run, Server
 from tests.faults.chaos.tables import FAILED, SUCCESSFUL, Row, Stored, instant
 
+PUSH_LIMIT = 5.0  # seconds, on a busy machine
 STOP_LIMIT = 10.0  # seconds from SIGTERM to the end of a server, on a busy machine
 EXPECTED_ERRORS = re.compile(
     r"The database fails: |The lease of this server was lost|the lease was lost while it ran"
@@ -88,6 +90,18 @@ def refused(evidence: Evidence) -> Iterator[str]:
             yield f"{', '.join(line['tags'])}: {line['error']}"
 
 
+@rule("a push waited")
+def waits(evidence: Evidence) -> Iterator[str]:
+    """Where the database was well, no push waited for long, wherever its hint went."""
+    outages = [fault for fault in evidence.faults if fault.kind == "outage"]
+    for line in evidence.named("pushed") if evidence.vendor != "sqlite" else []:
+        seconds = line["at"] - line["asked_at"]
+        if seconds > PUSH_LIMIT and not any(
+            fault.began <= line["at"] and line["asked_at"] <= fault.over for fault in outages
+        ):
+            yield f"{', '.join(line['tags'])}: {seconds:.1f} s"
+
+
 # Runs and outcomes
 
 
@@ -124,14 +138,14 @@ def outcomes(evidence: Evidence) -> Iterator[str]:
 @rule("a late write was accepted")
 def late(evidence: Evidence) -> Iterator[str]:
     """What is stored is the outcome of the run under the last claim, which did end so."""
-    runs = {run.fence: run for run in evidence.runs}
     rows = {row.id: row for row in evidence.tables.tasks}
     for stored in [*evidence.tables.successes, *evidence.tables.failures]:
         row = rows.get(stored.task)
         if row is None or stored.error == _WORKER_LOST:
             continue
-        run = runs.get((row.id, row.owner or 0, row.claim))
-        if run is None or not _is_outcome_of(stored, run):
+        runs = evidence.runs_of.get(row.id, [])
+        last = [run for run in runs if run.fence == (row.id, row.owner, row.claim)]
+        if not any(_is_outcome_of(stored, run) for run in last):
             yield (
                 f"task {row.id} {evidence.tags.get(row.id)} belongs to owner {row.owner}, claim"
                 f" {row.claim}, but the stored outcome is {_author(stored, evidence)}"
@@ -263,6 +277,14 @@ def slow_recoveries(evidence: Evidence) -> Iterator[str]:
             yield f"{one.seconds:.1f} s after the death of process {one.server} ({one.way})"
 
 
+@rule("a server ended by itself")
+def ends(evidence: Evidence) -> Iterator[str]:
+    """Nothing ends a server but a stop, a fault, or a killer that it was running."""
+    for server in evidence.deaths:
+        if server.cause == "" and not _ran_killer(server, evidence):
+            yield f"process {server.pid} with {server.code}"
+
+
 @rule("a server did not stop as asked")
 def stops(evidence: Evidence) -> Iterator[str]:
     """After SIGTERM a server ends with 0, by the deadline.
@@ -273,14 +295,21 @@ def stops(evidence: Evidence) -> Iterator[str]:
         if server.cause != "terminate" or server.stop_asked is None or server.gone is None:
             continue
         seconds = server.gone - server.stop_asked
-        runs = [run for run in evidence.runs if run.server == server.pid]
-        has_begun = bool(runs)
-        by_killer = any(
-            evidence.kind_of(run.task) == "killer" and run.ended is None for run in runs
+        has_begun = any(run.server == server.pid for run in evidence.runs)
+        is_well = (
+            server.code == 0
+            or _ran_killer(server, evidence)
+            or (server.code == -SIGTERM and not has_begun)
         )
-        is_well = server.code == 0 or by_killer or (server.code == -SIGTERM and not has_begun)
         if not is_well or seconds > STOP_LIMIT:
             yield f"process {server.pid} ended with {server.code} after {seconds:.1f} s"
+
+
+def _ran_killer(server: Server, evidence: Evidence) -> bool:
+    return any(
+        run.server == server.pid and run.ended is None and evidence.kind_of(run.task) == "killer"
+        for run in evidence.runs
+    )
 
 
 @rule("a run outlived its server")
@@ -311,4 +340,4 @@ def errors(evidence: Evidence) -> Iterator[str]:
 
 def _records(text: str) -> list[str]:
     starts = [match.start() for match in _RECORD.finditer(text)]
-    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return [text[start:end] for start, end in pairwise([*starts, len(text)])]

@@ -17,7 +17,8 @@ MOMENT = 0.25  # seconds within which a run's end may not have been noted any mo
 class Run:
     """A run of a task: its claim, the counters that the claim came with, and how it ended.
 
-    `server` is the process of the server; `outcome` and `times` are None if it never ended.
+    `process` is where it ran, `server` the server that this is, or is a child of. `outcome` and
+    `times` are None if it never ended.
     """
 
     task: int
@@ -25,6 +26,7 @@ class Run:
     claim: int
     tries: int
     crashes: int
+    process: int
     server: int
     began: float
     ended: float | None = None
@@ -160,11 +162,20 @@ class Evidence:
         for line in self.named("begun"):
             claim = line["task"], line["owner"], line["claim"]
             end = ends.get((*claim, line["pid"]), {})
-            pid = line["pid"] if line["pid"] in self.servers else line["parent"]
+            server = line["pid"] if line["pid"] in self.servers else line["parent"]
             counters = line["tries"], line["crashes"]
             times = tuple(end["times"]) if end else None
             runs.append(
-                Run(*claim, *counters, pid, line["at"], end.get("at"), end.get("outcome"), times)
+                Run(
+                    *claim,
+                    *counters,
+                    line["pid"],
+                    server,
+                    line["at"],
+                    end.get("at"),
+                    end.get("outcome"),
+                    times,
+                )
             )
         return sorted(runs, key=lambda run: run.began)
 
@@ -186,8 +197,9 @@ class Evidence:
     def may_be_charged(self, run: Run) -> bool:
         """Tell whether a crash may be charged for this run."""
         gone = self.servers[run.server].gone
-        died = self.servers[run.server] in self.deaths
-        return (died and run.was_running(gone or 0.0)) or run.server in self.taken_for_dead
+        died = self.servers[run.server] in self.deaths and run.was_running(gone or 0.0)
+        lost_child = run.process != run.server and run.ended is None
+        return died or lost_child or run.server in self.taken_for_dead
 
 
 def _by_task(runs: Iterable[Run]) -> dict[int, list[Run]]:

@@ -38,7 +38,5 @@ class Holes:
         self._sockets.close()
 
     def _listen(self, backlog: int) -> int:
-        listening = self._sockets.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", free_port()))
-        listening.listen(backlog)
-        return int(listening.getsockname()[1])
+        listening = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        return int(self._sockets.enter_context(listening).getsockname()[1])

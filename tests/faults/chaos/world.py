@@ -97,7 +97,9 @@ class World:
         for slot in self._slots:
             self._ends.callback(slot.destroy)
         wait_until(self._all_ready, "the servers")
-        pushers = [self._start_pusher(number) for number in range(schedule.PUSHERS)]
+        holes = Holes()
+        self._ends.callback(holes.close)
+        pushers = [self._start_pusher(number, holes) for number in range(schedule.PUSHERS)]
         for fault in self._plan.faults:
             self._later(fault.at, partial(self._faults.strike, fault))
         self._until(lambda: not self._agenda and all(p.poll() is not None for p in pushers))
@@ -139,9 +141,7 @@ class World:
         self._watch()
         return all("is ready at" in slot.log.read_text() for slot in self._slots)
 
-    def _start_pusher(self, number: int) -> "subprocess.Popen[bytes]":
-        holes = Holes()
-        self._ends.callback(holes.close)
+    def _start_pusher(self, number: int, holes: Holes) -> "subprocess.Popen[bytes]":
         ports = holes.ports(self._slots[number % len(self._slots)].port)
         seed = "trap" if self._plan.broken else str(self._plan.seed)
         arguments = [seed, str(number), str(self._plan.seconds), json.dumps(ports)]

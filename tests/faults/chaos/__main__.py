@@ -2,7 +2,7 @@
 
     python -m tests.faults.chaos --database sqlite --seed 7 --minutes 1
 
-What is pushed and what goes wrong follows from the seed; a run is repeated by its seed, though what
+What is pushed and what goes wrong follows from the seed. A run is repeated by its seed, though what
 hits whom in which moment is up to the machine. Exit code 0: all promises were kept; 1: not all.
 """
 
@@ -19,13 +19,43 @@ from django.conf import settings
 
 from tests.faults.chaos import clocks
 from tests.faults.chaos.checker import Violation, judge
-from tests.faults.chaos.figures import Figures, figures_of, lines
-from tests.faults.chaos.world import Plan, World
-from tests.faults.databases import DATABASES, create
+from tests.faults.chaos.figures import Figures, figures_of, lines, table
+from tests.faults.chaos.world import Plan, run
+from tests.faults.databases import DATABASES
+
+SHOWN = 5  # violations of one promise
+VIOLATED, INTERRUPTED = 1, 130  # exit codes
 
 
 def main() -> int:
     """Parse, run each seed, and print; return the exit code."""
+    options = parsed()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings.configure(USE_TZ=True)
+    django.setup()
+    if clocks.library() is None:
+        print("Clock jumps are left out: libfaketime is not installed (apt install faketime).")
+    total = Figures()
+    try:
+        failed = [
+            seed
+            for seed in options.seed
+            if not keeps_promises(
+                Plan(options.database, seed, options.minutes * 60, options.broken),
+                total,
+                keep=options.keep,
+            )
+        ]
+    except KeyboardInterrupt:
+        print("Interrupted. All that was started has been ended.")
+        return INTERRUPTED
+    print(*table(options.database, total), sep="\n")
+    print(f"Seeds with violations: {', '.join(map(str, failed)) or 'none'}")
+    return VIOLATED if failed else 0
+
+
+def parsed() -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.chaos",
         description=__doc__,
@@ -34,24 +64,15 @@ def main() -> int:
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument("--seed", "--seeds", type=seeds, default=[1], help="such as 7, or 1-20")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long each seed lasts")
-    parser.add_argument("--break", choices=["fence"], default="", dest="broken", help=BREAK_HELP)
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    settings.configure(USE_TZ=True)
-    django.setup()
-    total = Figures()
-    plans = [
-        Plan(options.database, seed, options.minutes * 60, options.broken) for seed in options.seed
-    ]
-    failed = [plan.seed for plan in plans if not keeps_promises(plan, total)]
-    if len(plans) > 1:
-        print(f"All {len(plans)} seeds:", *lines(total), sep="\n  ")
-        print(f"Seeds with violations: {', '.join(map(str, failed)) or 'none'}")
-    return 1 if failed else 0
-
-
-SHOWN = 5  # violations of one promise
-BREAK_HELP = "run servers without their fence on a schedule that must find them out"
+    parser.add_argument("--keep", action="store_true", help="keep logs also where all is well")
+    parser.add_argument(
+        "--break",
+        choices=["fence"],
+        default="",
+        dest="broken",
+        help="remove the fence of the servers, and lay a trap that must find them out",
+    )
+    return parser.parse_args()
 
 
 def seeds(text: str) -> list[int]:
@@ -60,31 +81,27 @@ def seeds(text: str) -> list[int]:
     return list(range(int(first), int(last or first) + 1))
 
 
-def keeps_promises(plan: Plan, total: Figures) -> bool:
+def keeps_promises(plan: Plan, total: Figures, *, keep: bool) -> bool:
     """Run one seed, print what happened, and return whether all promises were kept."""
-    print(f"Seed {plan.seed}, {plan.vendor}, {plan.seconds:g} s", flush=True)
-    if clocks.library() is None:
-        print("  Clock jumps are left out: libfaketime is not installed (apt install faketime).")
+    print(f"Seed {plan.seed} on {plan.vendor}:")
     for fault in plan.faults:
-        print(f"  {fault.at:7.2f} s  {fault.kind} server {fault.slot}, {fault.amount:g} s")
+        print(f"  {fault.at:7.2f} s  {fault}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="leek-chaos-"))
-    database = create(plan.vendor, folder / "database")
     try:
-        database.start()
-        with World(plan, database, folder) as world:
-            evidence = world.run()
-    finally:
-        database.remove()
+        evidence = run(plan, folder)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        raise
     violations = judge(evidence)
     figures = figures_of(evidence, violations)
     total.add(figures)
-    print(*lines(figures), sep="\n  ")
+    print(*lines(figures), sep="\n")
     if violations:
-        print(f"VIOLATED, the folder {folder} is kept:", *shortened(violations), sep="\n  ")
-        print(f"Replay: {replay(plan)}")
+        print("VIOLATED:", *shortened(violations), f"Replay: {plan.command}", sep="\n  ")
+    if violations or keep:
+        print(f"The logs are in {folder}")
     else:
         shutil.rmtree(folder)
-        print("All promises were kept.")
     return not violations
 
 
@@ -97,14 +114,6 @@ def shortened(violations: list[Violation]) -> list[str]:
         if len(all_of_it) > SHOWN:
             text.append(f"{promise}: {len(all_of_it) - SHOWN} more times")
     return text
-
-
-def replay(plan: Plan) -> str:
-    """Return the command that repeats a run."""
-    command = f"python -m tests.faults.chaos --database {plan.vendor} --seed {plan.seed}"
-    return f"{command} --minutes {plan.seconds / 60:g}" + (
-        f" --break {plan.broken}" if plan.broken else ""
-    )
 
 
 if __name__ == "__main__":

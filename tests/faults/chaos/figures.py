@@ -21,12 +21,14 @@ class Figures:
     faults: Counter[str] = field(default_factory=Counter)
     recoveries: dict[str, list[float]] = field(default_factory=dict)
     slowest_push: float = 0.0
+    last_finish: float = 0.0
 
     def add(self, other: "Figures") -> None:
         """Add those of another run."""
         self.counts += other.counts
         self.faults += other.faults
         self.slowest_push = max(self.slowest_push, other.slowest_push)
+        self.last_finish = max(self.last_finish, other.last_finish)
         for way, seconds in other.recoveries.items():
             self.recoveries.setdefault(way, []).extend(seconds)
 
@@ -38,22 +40,25 @@ def figures_of(evidence: Evidence, violations: Iterable[Violation]) -> Figures:
     figures = Figures(
         Counter(
             {
+                "seeds": 1,
                 "pushed": len(evidence.pushed),
                 "rolled back": sum(len(line["tags"]) for line in evidence.named("rolled back")),
                 "in doubt": sum(len(line["tags"]) for line in evidence.named("doubtful")),
                 "runs": len(evidence.runs),
                 "deaths": len(evidence.deaths),
                 "repeated runs": len(evidence.runs) - len(evidence.runs_of),
-                "refused late writes": sum(
+                "refused": sum(
                     text.count("its outcome is dropped") for text in evidence.logs.values()
                 ),
                 "lost": broken[_LOST],
-                "accepted late": broken[_LATE],
+                "late": broken[_LATE],
                 "violations": sum(broken.values()),
             }
         ),
         Counter(fault.kind for fault in evidence.faults),
         slowest_push=max((line["at"] - line["asked_at"] for line in pushed), default=0.0),
+        last_finish=max((run.ended or 0.0 for run in evidence.runs), default=0.0)
+        - evidence.named("quiet")[0]["at"],
     )
     for one in recoveries(evidence):
         if one.is_undisturbed:
@@ -64,23 +69,47 @@ def figures_of(evidence: Evidence, violations: Iterable[Violation]) -> Figures:
 def lines(figures: Figures) -> list[str]:
     """Return the figures as text, a line for each subject."""
     counts = figures.counts
+    faults = [f"{count} {kind}" for kind, count in sorted(figures.faults.items())]
     return [
-        f"Pushed: {counts['pushed']} tasks, beside them {counts['rolled back']} rolled back and"
-        f" {counts['in doubt']} in doubt (the database failed); slowest push"
+        f"  Pushed: {counts['pushed']} tasks, beside them {counts['rolled back']} rolled back, and"
+        f" {counts['in doubt']} in doubt because the database failed; slowest push"
         f" {figures.slowest_push:.2f} s",
-        f"Run: {counts['runs']} times, of these {counts['repeated runs']} again",
-        "Faults: " + ", ".join(f"{count} {kind}" for kind, count in sorted(figures.faults.items())),
-        f"Servers that died: {counts['deaths']}; late writes refused:"
-        f" {counts['refused late writes']}",
-        f"Started again on the same port, after the process was up: {_spread(figures, RESTARTED)}",
-        f"Started again elsewhere, after the death: {_spread(figures, ELSEWHERE)}",
-        f"Lost: {counts['lost']}; accepted late: {counts['accepted late']}; violations in all:"
+        f"  Run: {counts['runs']} times, of these {counts['repeated runs']} again",
+        f"  Faults: {', '.join(faults)}",
+        f"  Servers that died: {counts['deaths']}; late writes refused: {counts['refused']}",
+        f"  Started again on the same port, after it was up: {_spread(figures, RESTARTED)}",
+        f"  Started again elsewhere, after the death: {_spread(figures, ELSEWHERE)}",
+        f"  All was finished {figures.last_finish:.1f} s after the last fault was over",
+        f"  Lost: {counts['lost']}; accepted late: {counts['late']}; violations in all:"
         f" {counts['violations']}",
     ]
 
 
+def table(vendor: str, figures: Figures) -> list[str]:
+    """Return the figures as a line of a table, under its heads."""
+    counts = figures.counts
+    cells = {
+        "Database": vendor,
+        "Seeds": str(counts["seeds"]),
+        "Tasks": str(counts["pushed"]),
+        "Faults": str(sum(figures.faults.values())),
+        "Deaths": str(counts["deaths"]),
+        "Late writes refused": str(counts["refused"]),
+        "Lost": str(counts["lost"]),
+        "Accepted late": str(counts["late"]),
+        "Same port": _short_spread(figures, RESTARTED),
+        "Elsewhere": _short_spread(figures, ELSEWHERE),
+    }
+    widths = [max(map(len, cell)) for cell in cells.items()]
+    rows = [list(cells), list(cells.values())]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
 def _spread(figures: Figures, way: str) -> str:
-    seconds = sorted(figures.recoveries.get(way, []))
-    if not seconds:
-        return "no case without another fault in between"
-    return f"p50 {median(seconds):.2f} s, max {seconds[-1]:.2f} s ({len(seconds)} cases)"
+    cases = len(figures.recoveries.get(way, []))
+    return f"{_short_spread(figures, way)} (p50, max of {cases} without another fault in between)"
+
+
+def _short_spread(figures: Figures, way: str) -> str:
+    seconds = figures.recoveries.get(way, [])
+    return f"{median(seconds):.2f}, {max(seconds):.2f} s" if seconds else "-"

@@ -18,6 +18,15 @@ FAULTS = {
     "connections": 2,  # the database drops all connections
     "clock": 3,  # a server's wall clock jumps
 }
+_SENTENCES = {
+    "kill": "kill server {slot}, and restart it after {amount} s",
+    "move": "kill server {slot}, and restart it elsewhere after {amount} s",
+    "freeze": "freeze server {slot} for {amount} s",
+    "terminate": "stop server {slot}, and restart it after {amount} s",
+    "outage": "take the database away for {amount} s",
+    "connections": "drop all connections to the database",
+    "clock": "set the clock of server {slot} to {amount:+} s",
+}
 WAYS = {"one": 70, "many": 8, "commit": 12, "roll back": 10}
 TASKS = {"quick": 82, "slow": 2, "flaky": 6, "failing": 3, "later": 7}
 HINTS = {"server": 70, "nobody": 10, "silent": 10, "full": 10}
@@ -39,6 +48,9 @@ class Fault:
     kind: str
     slot: int
     amount: float
+
+    def __str__(self) -> str:
+        return _SENTENCES[self.kind].format(slot=self.slot, amount=self.amount)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tests.faults.chaos.evidence import Evidence
 from tests.faults.chaos.faults import Faults, LockedFile
 from tests.faults.chaos.holes import Holes
 from tests.faults.chaos.servers import Slot
-from tests.faults.databases import Database, connected
+from tests.faults.databases import Database, connected, create
 from tests.support import ROOT, wait_until
 
 Answer = TypeVar("Answer")
@@ -48,6 +48,25 @@ class Plan:
             return schedule.trap()[1]
         with_clocks = clocks.library() is not None
         return schedule.faults(self.seed, self.seconds, self.vendor, with_clocks=with_clocks)
+
+    @property
+    def command(self) -> str:
+        """The command that repeats it."""
+        command = f"python -m tests.faults.chaos --database {self.vendor}"
+        if self.broken:
+            return f"{command} --break {self.broken}"
+        return f"{command} --seed {self.seed} --minutes {self.seconds / 60:g}"
+
+
+def run(plan: Plan, folder: Path) -> Evidence:
+    """Run a plan, and return what is known in the end; nothing that was started is left."""
+    database = create(plan.vendor, folder / "database")
+    try:
+        database.start()
+        with World(plan, database, folder) as world:
+            return world.run()
+    finally:
+        database.remove()
 
 
 class World:
@@ -106,6 +125,7 @@ class World:
         if any(pusher.returncode for pusher in pushers):
             raise RuntimeError(f"a pusher failed: {(self._folder / 'pushers.log').read_text()}")
         self._faults.undo()
+        log.write("quiet")
         self._until(lambda: self._unfinished() == 0, QUIET_LIMIT)
         for slot in self._slots:
             slot.close()

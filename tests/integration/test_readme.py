@@ -44,6 +44,7 @@ from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 from leek.task import Task
 from tests.conftest import StartServer
+from tests.faults.chaos import __main__ as chaos
 from tests.site.tasks import fail, noop, wait_for
 from tests.support import ROOT, LeekServer, finish, free_port, manage, wait_until
 
@@ -445,6 +446,14 @@ def test_other_databases_are_named_by_extras_and_addresses_that_work(blocks: lis
         assert_runs_here(command)
 
 
+@executes("chaos")
+def test_chaos_is_started_by_commands_that_exist(blocks: list[Block]) -> None:
+    for command, output in blocks[0].session():
+        assert_runs_here(command)
+        assert chaos.parsed(shlex.split(command)[3:])
+        assert not output
+
+
 def test_extras_named_in_the_text_exist() -> None:
     extras = set(re.findall(r"django-leek\[(\w+)\]", literals(DOCUMENT)))
     assert extras
@@ -580,7 +589,7 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     assert unbuilt
     assert not unbuilt & own
     assert named >= own
-    assert named - own <= {"--database", "--once", "--verbosity"}
+    assert named - own <= {"--break", "--database", "--minutes", "--once", "--seeds", "--verbosity"}
     assert set(re.findall(r"\bleek_[a-z_]+", literals(DOCUMENT))) - table_names() == set(COMMANDS)
 
 

@@ -29,7 +29,7 @@ VIOLATED, INTERRUPTED = 1, 130  # exit codes
 
 def main() -> int:
     """Parse, run each seed, and print; return the exit code."""
-    options = parsed()
+    options = parsed(sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.configure(USE_TZ=True)
     django.setup()
@@ -54,7 +54,7 @@ def main() -> int:
     return VIOLATED if failed else 0
 
 
-def parsed() -> argparse.Namespace:
+def parsed(arguments: list[str]) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.chaos",
@@ -72,7 +72,7 @@ def parsed() -> argparse.Namespace:
         dest="broken",
         help="remove the fence of the servers, and lay a trap that must find them out",
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def seeds(text: str) -> list[int]:

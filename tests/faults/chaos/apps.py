@@ -4,6 +4,9 @@ import ctypes
 import os
 import resource
 import signal
+import threading
+import time
+from typing import Any
 
 from django.apps import AppConfig
 
@@ -26,9 +29,19 @@ class ChaosConfig(AppConfig):
         if os.environ[COMMAND] == str(os.getppid()):  # whatever happens, nothing outlives it
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         log.write("up")
+        _mend_sleep()
         _log_runs()
         if os.environ.get(BREAK) == "fence":
             _break_fence()
+
+
+def _mend_sleep() -> None:
+    """Have Python sleep by another call: libfaketime refuses to sleep until a true time."""
+
+    def sleep(seconds: Any) -> None:
+        threading.Event().wait(seconds)
+
+    time.sleep = sleep
 
 
 def _log_runs() -> None:

@@ -58,6 +58,9 @@ class Server:
     stop_asked: float | None = None
 
 
+_NOT_KNOWN = Server(pid=0, slot=-1, port=0, launched=0.0, gone=0.0, cause="not known")
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault as it happened, to which server (None: to the database), and until when."""
@@ -158,11 +161,12 @@ class Evidence:
     def runs(self) -> list[Run]:
         """All runs, in the order of their beginnings."""
         ends = {(e["task"], e["owner"], e["claim"], e["pid"]): e for e in self.named("ended")}
+        parents = {line["pid"]: line["parent"] for line in self.named("up")}
         runs = []
         for line in self.named("begun"):
             claim = line["task"], line["owner"], line["claim"]
             end = ends.get((*claim, line["pid"]), {})
-            server = line["pid"] if line["pid"] in self.servers else line["parent"]
+            server = line["pid"] if line["pid"] in self.servers else parents.get(line["pid"], 0)
             counters = line["tries"], line["crashes"]
             times = tuple(end["times"]) if end else None
             runs.append(
@@ -194,10 +198,14 @@ class Evidence:
         really = {server.pid for server in self.deaths}
         return {pid for pid, times in said.items() if times > (pid in really)}
 
+    def server_of(self, run: Run) -> Server:
+        """Return the server of a run; that of an orphan is not known, and gone."""
+        return self.servers.get(run.server, _NOT_KNOWN)
+
     def may_be_charged(self, run: Run) -> bool:
         """Tell whether a crash may be charged for this run."""
-        gone = self.servers[run.server].gone
-        died = self.servers[run.server] in self.deaths and run.was_running(gone or 0.0)
+        server = self.server_of(run)
+        died = server in self.deaths and run.was_running(server.gone or 0.0)
         lost_child = run.process != run.server and run.ended is None
         return died or lost_child or run.server in self.taken_for_dead
 

@@ -86,7 +86,7 @@ def lines(figures: Figures) -> list[str]:
 
 
 def table(vendor: str, figures: Figures) -> list[str]:
-    """Return the figures as a line of a table, under its heads."""
+    """Return the figures as the README has them, a row under its heads."""
     counts = figures.counts
     cells = {
         "Database": vendor,
@@ -101,7 +101,8 @@ def table(vendor: str, figures: Figures) -> list[str]:
         "Elsewhere": _short_spread(figures, ELSEWHERE),
     }
     widths = [max(map(len, cell)) for cell in cells.items()]
-    rows = [list(cells), list(cells.values())]
+    ruler = ["=" * width for width in widths]
+    rows = [ruler, list(cells), ruler, list(cells.values()), ruler]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 

@@ -1,18 +1,37 @@
 """The places where servers run, one process after the other, as under systemd."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.chaos import clocks, log
+from tests.faults.chaos import clocks, log, sessions
 from tests.support import ROOT, free_port
 
+LEEK_SERVER = (sys.executable, "-m", "django", "leek_server")
+WORKERS = (1, 4, 2)  # of the server in each slot
 RESTART_PAUSE = 0.3  # seconds, after a death that nobody asked for
+
+
+def make_slots(environment: Mapping[str, str], folder: Path) -> list["Slot"]:
+    """Return the slots; the Workers of the last one have processes of their own, if they can."""
+    options = [["--workers", str(workers)] for workers in WORKERS]
+    if "--isolate" in _help(environment):
+        options[-1].append("--isolate")
+    return [Slot(number, given, environment, folder) for number, given in enumerate(options)]
+
+
+def _help(environment: Mapping[str, str]) -> str:
+    return subprocess.run(
+        [*LEEK_SERVER, "--help"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 class Slot:
@@ -32,6 +51,7 @@ class Slot:
         self._cause = ""
         self._due = 0.0
         self._is_closing = False
+        self._sessions: list[int] = []
 
     @property
     def pid(self) -> int | None:
@@ -43,11 +63,8 @@ class Slot:
     def watch(self) -> None:
         """Log the end of the server, and start the next one when its pause is over."""
         if self._process is not None and (code := self._process.poll()) is not None:
-            pid = self._process.pid
-            log.write("gone", server=pid, code=code, cause=self._cause)
-            clocks.clean_up(pid)
-            with suppress(ProcessLookupError):  # a child that it left behind
-                os.killpg(pid, signal.SIGKILL) if self._is_closing else None
+            log.write("gone", server=self._process.pid, code=code, cause=self._cause)
+            clocks.clean_up(self._process.pid)
             self._process = None
         if self._process is None and not self._is_closing and time.monotonic() >= self._due:
             self._launch()
@@ -62,15 +79,15 @@ class Slot:
         self._end("terminate", signal.SIGTERM, pause)
 
     def freeze(self) -> None:
-        """Stop the server and its children, as a host does that is suspended."""
+        """Stop the server; a child process goes on, and hands in what it can."""
         self.is_frozen = True
-        self._signal_group(signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Let it go on."""
         if self.is_frozen:
             self.is_frozen = False
-            self._signal_group(signal.SIGCONT)
+            self._send(signal.SIGCONT)
 
     def close(self) -> None:
         """Start no server any more, and ask the one that is there to stop."""
@@ -80,12 +97,17 @@ class Slot:
             self.terminate(0.0)
 
     def destroy(self) -> None:
-        """End everything that runs here."""
+        """End everything that runs here, and what has been left behind."""
         self._is_closing = True
         if self._process is not None:
-            self._signal_group(signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             clocks.clean_up(self._process.pid)
+        for session in self._sessions:
+            if left := sessions.living(session):
+                log.write("left behind", server=session, processes=left)
+                sessions.kill(session)
+        self._sessions.clear()
 
     @property
     def is_empty(self) -> bool:
@@ -93,21 +115,18 @@ class Slot:
         return self._process is None
 
     def _end(self, cause: str, number: signal.Signals, pause: float) -> None:
-        assert self._process is not None
         self._cause = cause
         self._due = time.monotonic() + pause
-        self._process.send_signal(number)
+        self._send(number)
 
-    def _signal_group(self, number: signal.Signals) -> None:
+    def _send(self, number: signal.Signals) -> None:
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+            self._process.send_signal(number)
 
     def _launch(self) -> None:
-        command = [sys.executable, "-m", "django", "leek_server", "-v0", "--port", str(self.port)]
         with self.log.open("a") as stream:
             self._process = subprocess.Popen(
-                [*command, *self._options],
+                [*LEEK_SERVER, "-v0", "--port", str(self.port), *self._options],
                 env={**self._environment, **clocks.environment(self.clock)},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -118,4 +137,5 @@ class Slot:
         self._cause = ""
         self.is_frozen = False
         self._due = time.monotonic() + RESTART_PAUSE
+        self._sessions.append(self._process.pid)
         log.write("launched", server=self._process.pid, slot=self.number, port=self.port)

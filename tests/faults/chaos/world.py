@@ -20,13 +20,12 @@ from tests.faults.chaos.apps import BREAK, COMMAND
 from tests.faults.chaos.evidence import Evidence
 from tests.faults.chaos.faults import Faults, LockedFile
 from tests.faults.chaos.holes import Holes
-from tests.faults.chaos.servers import Slot
+from tests.faults.chaos.servers import make_slots
 from tests.faults.databases import Database, connected, create
 from tests.support import ROOT, wait_until
 
 Answer = TypeVar("Answer")
 
-WORKERS = (1, 4, 2)  # of the server in each slot
 TICK = 0.02  # seconds between two looks at what is due and who has ended
 QUIET_LIMIT = 90.0  # seconds after the last fault in which everything must be finished
 END_LIMIT = 20.0  # seconds for all servers to stop
@@ -92,10 +91,7 @@ class World:
             COMMAND: str(os.getpid()),
             BREAK: plan.broken,
         }
-        self._slots = [
-            Slot(number, ["--workers", str(workers)], self._environment, folder)
-            for number, workers in enumerate(WORKERS)
-        ]
+        self._slots = make_slots(self._environment, folder)
         victim = LockedFile(database) if plan.vendor == "sqlite" else database
         self._faults = Faults(self._slots, victim, self._later)
 
@@ -130,6 +126,8 @@ class World:
         for slot in self._slots:
             slot.close()
         self._until(lambda: all(slot.is_empty for slot in self._slots), END_LIMIT)
+        for slot in self._slots:
+            slot.destroy()
         return self._collect()
 
     def _migrate(self) -> None:

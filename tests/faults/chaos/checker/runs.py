@@ -1,108 +1,14 @@
-"""The independent judge: it knows the promises, the log and the tables, not leek's code."""
+"""What is promised of runs, of their outcomes, and of the counters."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
-from signal import SIGTERM
+from collections.abc import Iterator
 
-from tests.faults.chaos import recovery, schedule
-from tests.faults.chaos.evidence import Evidence, Run, Server
+from tests.faults.chaos import schedule
+from tests.faults.chaos.checker.rules import rule
+from tests.faults.chaos.evidence import Evidence, Run
 from tests.faults.chaos.tables import FAILED, SUCCESSFUL, Row, Stored, instant
 
-PUSH_LIMIT = 5.0  # seconds, on a busy machine
-STOP_LIMIT = 10.0  # seconds from SIGTERM to the end of a server, on a busy machine
-EXPECTED_ERRORS = re.compile(
-    r"The database fails: |The lease of this server was lost|the lease was lost while it ran"
-    r"|failed for good|Some outcomes could not be stored in time"
-)
-_RECORD = re.compile(r"^\d{4}-\S+ \S+ (?P<level>[A-Z]+) ", re.MULTILINE)
-_PYTHON = re.compile(r"^(Exception in thread|Exception ignored|Fatal Python error).*", re.MULTILINE)
 _WORKER_LOST = "leek.exceptions.WorkerLost"
-
-
-@dataclass(frozen=True)
-class Violation:
-    """A promise that was broken."""
-
-    promise: str
-    details: str
-
-    def __str__(self) -> str:
-        return f"{self.promise}: {self.details}"
-
-
-Rule = Callable[[Evidence], Iterator[str]]
-RULES: dict[str, Rule] = {}
-
-
-def rule(promise: str) -> Callable[[Rule], Rule]:
-    """Add a function that yields the details of each violation of a promise."""
-
-    def add(function: Rule) -> Rule:
-        RULES[promise] = function
-        return function
-
-    return add
-
-
-def judge(evidence: Evidence) -> list[Violation]:
-    """Return all violations of all promises."""
-    return [
-        Violation(promise, details) for promise, find in RULES.items() for details in find(evidence)
-    ]
-
-
-# Pushes
-
-
-@rule("an acknowledged push was lost")
-def lost(evidence: Evidence) -> Iterator[str]:
-    """Each acknowledged task has a row; what became of it is for others to judge."""
-    stored = {row.id for row in evidence.tables.tasks}
-    for task, tag in evidence.pushed.items():
-        if task not in stored:
-            yield f"task {task} {tag} has no row"
-
-
-@rule("a push that was rolled back exists")
-def ghosts(evidence: Evidence) -> Iterator[str]:
-    """What was rolled back never ran, and no row belongs to it."""
-    rolled_back = {tag for line in evidence.named("rolled back") for tag in line["tags"]}
-    for line in evidence.named("ran"):
-        if line["tag"] in rolled_back:
-            yield f"task {line['task']} {line['tag']} ran"
-    doubtful = {tag for line in evidence.named("doubtful") for tag in line["tags"]}
-    for row in evidence.tables.tasks:
-        if row.id not in evidence.pushed and evidence.tags.get(row.id) not in doubtful:
-            yield f"task {row.id} is there, and nobody pushed it"
-
-
-@rule("a push failed without reason")
-def refused(evidence: Evidence) -> Iterator[str]:
-    """Where the database was well, a push went well. On SQLite whoever is frozen may lock it."""
-    trouble = [fault for fault in evidence.faults if fault.kind in ("outage", "connections")]
-    for line in evidence.named("doubtful") if evidence.vendor != "sqlite" else []:
-        if not any(
-            fault.began <= line["at"] and line["asked_at"] <= fault.over + 5 for fault in trouble
-        ):
-            yield f"{', '.join(line['tags'])}: {line['error']}"
-
-
-@rule("a push waited")
-def waits(evidence: Evidence) -> Iterator[str]:
-    """Where the database was well, no push waited for long, wherever its hint went."""
-    outages = [fault for fault in evidence.faults if fault.kind == "outage"]
-    for line in evidence.named("pushed") if evidence.vendor != "sqlite" else []:
-        seconds = line["at"] - line["asked_at"]
-        if seconds > PUSH_LIMIT and not any(
-            fault.began <= line["at"] and line["asked_at"] <= fault.over for fault in outages
-        ):
-            yield f"{', '.join(line['tags'])}: {seconds:.1f} s"
-
-
-# Runs and outcomes
 
 
 @rule("a task is not finished at the end")
@@ -217,7 +123,7 @@ def had_bad_luck(row: Row, evidence: Evidence) -> bool:
     A killer beside it may be one of the crashes: after that it runs alone.
     """
     cut = [run for run in evidence.runs_of.get(row.id, []) if evidence.may_be_charged(run)]
-    by_killers = [run for run in cut if evidence.servers[run.server].cause == ""]
+    by_killers = [run for run in cut if evidence.server_of(run).cause == ""]
     return len(cut) - len(by_killers) + bool(by_killers) >= schedule.MAX_CRASHES
 
 
@@ -264,80 +170,3 @@ def blame(evidence: Evidence) -> Iterator[str]:
     allowed = 1 + len(evidence.deaths) // 4
     if sum(excess.values()) > allowed:
         yield f"{excess} (task: crashes too many), after {len(evidence.deaths)} deaths"
-
-
-# Servers
-
-
-@rule("recovery took too long")
-def slow_recoveries(evidence: Evidence) -> Iterator[str]:
-    """What a dead server was running starts again in time, unless another fault came in between."""
-    for one in recovery.recoveries(evidence):
-        if one.is_undisturbed and one.seconds > recovery.LIMITS[one.way]:
-            yield f"{one.seconds:.1f} s after the death of process {one.server} ({one.way})"
-
-
-@rule("a server ended by itself")
-def ends(evidence: Evidence) -> Iterator[str]:
-    """Nothing ends a server but a stop, a fault, or a killer that it was running."""
-    for server in evidence.deaths:
-        if server.cause == "" and not _ran_killer(server, evidence):
-            yield f"process {server.pid} with {server.code}"
-
-
-@rule("a server did not stop as asked")
-def stops(evidence: Evidence) -> Iterator[str]:
-    """After SIGTERM a server ends with 0, by the deadline.
-
-    One that has not come to run anything may end by the signal itself, and a killer may be faster.
-    """
-    for server in evidence.servers.values():
-        if server.cause != "terminate" or server.stop_asked is None or server.gone is None:
-            continue
-        seconds = server.gone - server.stop_asked
-        has_begun = any(run.server == server.pid for run in evidence.runs)
-        is_well = (
-            server.code == 0
-            or _ran_killer(server, evidence)
-            or (server.code == -SIGTERM and not has_begun)
-        )
-        if not is_well or seconds > STOP_LIMIT:
-            yield f"process {server.pid} ended with {server.code} after {seconds:.1f} s"
-
-
-def _ran_killer(server: Server, evidence: Evidence) -> bool:
-    return any(
-        run.server == server.pid and run.ended is None and evidence.kind_of(run.task) == "killer"
-        for run in evidence.runs
-    )
-
-
-@rule("a run outlived its server")
-def orphans(evidence: Evidence) -> Iterator[str]:
-    """Nothing goes on in children of a server that is gone."""
-    for run in evidence.runs:
-        gone = evidence.servers[run.server].gone if run.server in evidence.servers else None
-        if gone is not None and max(run.began, run.ended or 0.0) > gone + 1.0:
-            yield f"task {run.task} of process {run.server}"
-
-
-@rule("a server logged an error that no fault explains")
-def errors(evidence: Evidence) -> Iterator[str]:
-    """What servers say of lost leases, outages and failed tasks is expected, nothing else is."""
-    for name, text in evidence.logs.items():
-        for record in _records(text):
-            head = record.partition("\n")[0]
-            level = _RECORD.match(record)
-            if (
-                level
-                and level["level"] in ("ERROR", "CRITICAL")
-                and not EXPECTED_ERRORS.search(head)
-            ):
-                yield f"{name}: {record.strip()[:2000]}"
-        for found in _PYTHON.finditer(text):
-            yield f"{name}: {found[0]}"
-
-
-def _records(text: str) -> list[str]:
-    starts = [match.start() for match in _RECORD.finditer(text)]
-    return [text[start:end] for start, end in pairwise([*starts, len(text)])]

@@ -1,0 +1,35 @@
+"""Short runs of chaos on this kind of database, and one with servers that lack their fence."""
+
+import subprocess
+
+import pytest
+from django.db import connection
+
+from tests.faults.chaos.world import Plan
+from tests.support import python
+
+SECONDS = 9
+
+
+def chaos(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command on a database of its own."""
+    return python("-m", "tests.faults.chaos", "--database", connection.vendor, *arguments)
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_the_promises_are_kept_under_faults(seed: str) -> None:
+    answer = chaos("--seed", seed, "--minutes", str(SECONDS / 60))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "Lost: 0; accepted late: 0; violations in all: 0" in answer.stdout
+
+
+def test_servers_without_their_fence_are_found_out() -> None:
+    answer = chaos("--break", "fence")
+    assert answer.returncode == 1, answer.stdout + answer.stderr
+    assert "  a late write was accepted: task " in answer.stdout
+
+
+def test_what_goes_wrong_follows_from_the_seed() -> None:
+    vendor = connection.vendor
+    assert Plan(vendor, 3, 60).faults == Plan(vendor, 3, 60).faults
+    assert Plan(vendor, 3, 60).faults != Plan(vendor, 4, 60).faults

@@ -92,6 +92,9 @@ def keeps_promises(plan: Plan, total: Figures, *, keep: bool) -> bool:
     except KeyboardInterrupt:
         shutil.rmtree(folder)
         raise
+    except Exception:
+        print(f"The run broke off. The logs are in {folder}")
+        raise
     violations = judge(evidence)
     figures = figures_of(evidence, violations)
     total.add(figures)

@@ -28,7 +28,7 @@ def main() -> None:
     django.setup()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     planned = (
-        (schedule.trap()[0] if number == "0" else [])
+        (schedule.trapped() if number == "0" else [])
         if seed == "trap"
         else schedule.pushes(int(seed), int(number), float(seconds))
     )

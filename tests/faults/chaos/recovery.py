@@ -57,7 +57,14 @@ def _recovery(dead: Server, restarted: float, evidence: Evidence) -> Recovery:
 
 
 def _is_quiet(died: float, until: float, successor: int | None, evidence: Evidence) -> bool:
-    """Tell whether no fault came in between, to the successor, or without one to anybody."""
+    """Tell whether no fault came in between, to the successor, or without one to anybody.
+
+    On SQLite a clock that is wrong makes leases wrong until the end.
+    """
+    if evidence.vendor == "sqlite" and any(
+        fault.kind == "clock" and fault.began <= until for fault in evidence.faults
+    ):
+        return False
     for fault in evidence.faults:
         hits_all = fault.kind == "outage" or (
             fault.kind == "freeze" and evidence.vendor == "sqlite"

@@ -16,7 +16,8 @@ class Recovery:
     """The time from a server's death to the next start of something that it was running.
 
     With a successor at the same port (`restarted`) it counts from when that process is up, else
-    from the death. It is disturbed if another fault came in between.
+    from the death. It is disturbed if in between a fault hit the database, the successor, or
+    without one more than one of the other servers.
     """
 
     server: int
@@ -48,32 +49,27 @@ def _recovery(dead: Server, restarted: float, evidence: Evidence) -> Recovery:
         for server in evidence.servers.values()
         if server.port == dead.port and server.up and died < server.up <= restarted
     ]
+    hit = _hit_between(died, restarted, evidence)
     if not successors:
-        is_quiet = _is_quiet(died, restarted, None, evidence)
+        is_quiet = None not in hit and len(hit - {dead.pid}) < 2
         return Recovery(dead.pid, ELSEWHERE, restarted - died, is_quiet)
     successor = min(successors, key=lambda server: server.launched)
-    is_quiet = _is_quiet(died, restarted, successor.pid, evidence)
+    is_quiet = not hit & {None, successor.pid}
     return Recovery(dead.pid, RESTARTED, restarted - (successor.up or died), is_quiet)
 
 
-def _is_quiet(died: float, until: float, successor: int | None, evidence: Evidence) -> bool:
-    """Tell whether no fault came in between, to the successor, or without one to anybody.
+def _hit_between(died: float, until: float, evidence: Evidence) -> set[int | None]:
+    """Return the servers that were hit in between; None stands for all.
 
-    On SQLite a clock that is wrong makes leases wrong until the end.
+    On SQLite a frozen server may lock all others out, and a clock that is wrong makes leases wrong
+    until the end.
     """
-    if evidence.vendor == "sqlite" and any(
-        fault.kind == "clock" and fault.began <= until for fault in evidence.faults
-    ):
-        return False
+    hit: set[int | None] = {
+        other.pid for other in evidence.deaths if died < (other.gone or 0.0) <= until
+    }
     for fault in evidence.faults:
-        hits_all = fault.kind == "outage" or (
-            fault.kind == "freeze" and evidence.vendor == "sqlite"
-        )
-        concerns = hits_all or successor in (None, fault.server)
-        if concerns and died < fault.over and fault.began <= until:
-            return False
-    return not any(
-        died < (other.gone or 0.0) <= until
-        for other in evidence.deaths
-        if successor in (None, other.pid)
-    )
+        hits_all = evidence.vendor == "sqlite" and fault.kind in ("freeze", "clock")
+        is_over = fault.over <= died and not (hits_all and fault.kind == "clock")
+        if fault.began <= until and not is_over:
+            hit.add(None if hits_all else fault.server)
+    return hit

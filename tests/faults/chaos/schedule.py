@@ -28,7 +28,7 @@ _SENTENCES = {
     "clock": "set the clock of server {slot} to {amount:+} s",
 }
 WAYS = {"one": 70, "many": 8, "commit": 12, "roll back": 10}
-TASKS = {"quick": 82, "slow": 2, "flaky": 6, "failing": 3, "later": 7}
+TASKS = {"quick": 80, "slow": 4, "flaky": 6, "failing": 3, "later": 7}
 HINTS = {"server": 70, "nobody": 10, "silent": 10, "full": 10}
 KILLERS = ("signal", "exit", "segfault")
 
@@ -129,7 +129,7 @@ def _task(random: Random, name: str) -> Task:
         "slow": random.uniform(0.3, 2.5),  # seconds
         "flaky": random.randint(1, MAX_RETRIES - 1),  # tries that fail
         "later": random.uniform(0.1, 2),  # seconds until it is due
-    }.get(kind, random.uniform(0, 0.01))
+    }.get(kind, random.uniform(0, 0.03))
     return f"{kind}-{name}", round(argument, 3)
 
 

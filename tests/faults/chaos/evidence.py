@@ -203,11 +203,11 @@ class Evidence:
         return self.servers.get(run.server, _NOT_KNOWN)
 
     def may_be_charged(self, run: Run) -> bool:
-        """Tell whether a crash may be charged for this run."""
+        """Tell whether a crash may be charged for this run: a process died of it, or with it."""
         server = self.server_of(run)
         died = server in self.deaths and run.was_running(server.gone or 0.0)
         lost_child = run.process != run.server and run.ended is None
-        return died or lost_child or run.server in self.taken_for_dead
+        return died or lost_child
 
 
 def _by_task(runs: Iterable[Run]) -> dict[int, list[Run]]:

@@ -94,9 +94,10 @@ def table(vendor: str, figures: Figures) -> list[str]:
         "Tasks": str(counts["pushed"]),
         "Faults": str(sum(figures.faults.values())),
         "Deaths": str(counts["deaths"]),
-        "Late writes refused": str(counts["refused"]),
+        "Refused": str(counts["refused"]),
+        "Accepted": str(counts["late"]),
         "Lost": str(counts["lost"]),
-        "Accepted late": str(counts["late"]),
+        "Violations": str(counts["violations"]),
         "Same port": _short_spread(figures, RESTARTED),
         "Elsewhere": _short_spread(figures, ELSEWHERE),
     }

@@ -27,7 +27,7 @@ from leek.server.conversation import MOST_SLOW
 from leek.server.listener import MOST_SILENT
 from tests.conftest import StartServer
 from tests.faults.footprint import IS_TOLD, footprint
-from tests.faults.test_database import locked_table
+from tests.faults.troubles import locked_table
 from tests.site import tasks
 from tests.support import LeekServer, wait_until
 

@@ -27,8 +27,8 @@ class Conversation:
     """A hint, or a question or an order with its reply.
 
     Nothing here waits, for the listener has one thread for all connections: what takes longer to
-    answer gets a thread of its own. `slots` limits these, but for orders, which strangers cannot
-    give.
+    answer gets a thread of its own. `slots` limits these for questions; those for orders, which
+    strangers cannot give, are in `underway` until the order is answered.
     """
 
     def __init__(
@@ -37,12 +37,14 @@ class Conversation:
         address: Any,
         control: Control,
         slots: threading.BoundedSemaphore,
+        underway: set[threading.Thread],
     ) -> None:
         connection.setblocking(False)
         self.address = address
         self._connection = connection
         self._control = control
         self._slots = slots
+        self._underway = underway
         self._received = b""
         self._order = ""
         self._nonce = ""
@@ -95,13 +97,17 @@ class Conversation:
             self._reply(WRONG_SECRET)
             raise ProtocolError(f"a wrong answer to the challenge of {self._order}")
         self._reply(acceptance(nonce, self._order, secret))
-        self._start(self._carry_out)
+        thread = self._thread(self._carry_out)
+        self._underway.add(thread)
+        thread.start()
 
     def _carry_out(self) -> None:
-        self._reply(commands.obey(self._order, self._control))
-        if self._order == "stop":
-            threading.Event().wait()  # the connection ends with the process: the client's proof
-        self.close()
+        try:
+            self._reply(commands.obey(self._order, self._control))
+            if self._order == "stop":
+                self._connection.detach()  # it ends with the process: the client's proof
+        finally:
+            self._underway.discard(threading.current_thread())
 
     def _answer_slowly(self, question: str) -> None:
         if not self._slots.acquire(blocking=False):
@@ -114,12 +120,12 @@ class Conversation:
                 self._slots.release()
 
         try:
-            self._start(answer)
+            self._thread(answer).start()
         except BaseException:  # no thread could be started
             self._slots.release()
             raise
 
-    def _start(self, action: Callable[[], None]) -> None:
+    def _thread(self, action: Callable[[], None]) -> threading.Thread:
         def run() -> None:
             try:
                 action()
@@ -130,7 +136,7 @@ class Conversation:
             finally:
                 self.close()
 
-        threading.Thread(target=run, name="leek-conversation", daemon=True).start()
+        return threading.Thread(target=run, name="leek-conversation", daemon=True)
 
     def _end_with(self, reply: Reply) -> None:
         self._reply(reply)

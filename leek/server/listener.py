@@ -41,6 +41,7 @@ class Listener:
         self.address, self.port = addresses[0], port  # the first address that is bound
         self._control = control
         self._slots = threading.BoundedSemaphore(MOST_SLOW)
+        self._underway: set[threading.Thread] = set()  # those that carry out an order
         self._silent: dict[Conversation, float] = {}  # with the deadline, the nearest one first
         self._is_short_of_room = False
         self._stopping = threading.Event()
@@ -71,11 +72,14 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Accept no more connections, and give the port free."""
+        """Accept no more connections, give the port free, and let orders be answered."""
         self._stopping.set()
         self._alarm.close()  # which wakes the thread
         if self._thread.ident is not None:
             self._thread.join()
+        for thread in tuple(self._underway):
+            if thread.ident is not None:
+                thread.join(READ_TIMEOUT)
         open_ones: list[Conversation | socket.socket] = [*self._silent, *self._sockets]
         for connection in (*open_ones, self._alarmed):
             connection.close()
@@ -120,7 +124,9 @@ class Listener:
             self._is_short_of_room = False
             if len(self._silent) >= MOST_SILENT:
                 self._drop(self._oldest(), "others came")
-            self._await_line(Conversation(connection, address, self._control, self._slots))
+            self._await_line(
+                Conversation(connection, address, self._control, self._slots, self._underway)
+            )
 
     def _make_room(self, error: OSError) -> None:
         """Give up a connection for the one that waits, or rest: open files may be used up."""

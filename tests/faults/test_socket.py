@@ -24,7 +24,7 @@ from leek.protocol import (
     read_reply,
 )
 from leek.server.conversation import MOST_SLOW
-from leek.server.listener import MOST_SILENT
+from leek.server.listener import MOST_SILENT, Listener
 from tests.conftest import StartServer
 from tests.faults.footprint import IS_TOLD, footprint
 from tests.faults.troubles import locked_table
@@ -310,6 +310,43 @@ def test_an_answer_before_the_challenge_is_none(start_server: StartServer) -> No
         half_close(connection)
         assert b"null" in heard_until_the_end(connection)
     assert_at_work(server)
+
+
+class StoppingControl:
+    """Stands for a server whose Worker is off when the listener accepts no more."""
+
+    worker_on = True
+    handled = 0
+    claimed_waiting = 0
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def hint(self) -> None:
+        """Do nothing."""
+
+    def stop_worker(self) -> None:
+        """Wait until the Worker is off."""
+        self.asked.set()
+        wait_until(lambda: "leek-listener" not in [each.name for each in threading.enumerate()])
+
+    stop = stop_worker
+
+
+def test_an_order_is_answered_before_the_listener_has_stopped() -> None:
+    control = StoppingControl()
+    listener = Listener("127.0.0.1", 0, control)
+    listener.start()
+    (secret,) = protocol_secrets()
+    with connect(listener.port) as connection, connection.makefile("rb") as lines:
+        connection.sendall(encode_word("stop-worker"))
+        answer = answer_to(read_nonce(lines), "stop-worker", secret)
+        connection.sendall(encode_word(f"{answer}-{'0f' * 16}"))
+        read_reply(lines)
+        control.asked.wait(60)
+        listener.stop()
+        connection.setblocking(False)
+        assert connection.recv(1024) == b'leek/1 [true, "Worker Off"]\n'
 
 
 # No files left

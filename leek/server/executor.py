@@ -73,7 +73,8 @@ class Executor:
         report = report_of(error.__cause__ or error)
         if waited >= self.park_for:
             return Failure(claimed, started_at, timezone.now(), report)
-        delay = min(max(waited, FIRST_PARKING), LONGEST_PARKING)
+        # Often at first: while releases run side by side, each look is a toss-up between them.
+        delay = min(max(waited / 4, FIRST_PARKING), LONGEST_PARKING)
         return Retry(claimed, started_at, timezone.now(), report, delay, spends_try=False)
 
 

@@ -27,7 +27,13 @@ class Rescuer(Service):
         self._on_rescue = on_rescue
 
     def run_once(self) -> None:
-        """Rescue what there is to rescue, and wait for more."""
+        """Rescue what there is to rescue, and wait for more.
+
+        After an outage that outlasts a lease, servers look dead that have only been cut off.
+        """
+        if grace := self._outage.grace:
+            self.rest(grace)
+            return
         if rescue_abandoned(self._lease.server_id, self._max_crashes):
             self._on_rescue()
         self.rest(self._lease.seconds)

@@ -14,6 +14,7 @@ from leek.retry import backoff
 from leek.server.journal import journal
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.5  # seconds between tries while the database is away
+GRACE = 3.0  # seconds in which every living server has found the database again
 IDLE_TOO_LONG = 2.0  # seconds after which connections are tried before they are used
 
 
@@ -23,10 +24,12 @@ class Outage:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._affected: set[str] = set()
+        self._last_hit = float("-inf")
 
     def hit(self, service: str, error: Exception) -> None:
         """Note that the database failed a service."""
         with self._lock:
+            self._last_hit = time.monotonic()
             is_new = not self._affected
             self._affected.add(service)
         if is_new:
@@ -39,6 +42,11 @@ class Outage:
             self._affected.discard(service)
         if is_over:
             journal.warning("The database is back.")
+
+    @property
+    def grace(self) -> float:
+        """The seconds that other servers may still need to renew leases which ran out meanwhile."""
+        return max(self._last_hit + GRACE - time.monotonic(), 0.0)
 
 
 class Service:

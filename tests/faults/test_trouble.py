@@ -20,7 +20,7 @@ from tests.faults.databases import NAME, Database, Server
 from tests.faults.troubles import Trouble, away, full, locked, read_only, small_disk, swallowed
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import LeekServer, run, wait_until
+from tests.support import LeekServer, free_port, run, wait_until
 
 pytestmark = pytest.mark.logs_errors
 
@@ -124,6 +124,26 @@ def test_an_outage_amid_many_tasks_runs_none_twice(
     wait_until(lambda: QueuedTasks.objects.filter(state=State.SUCCESSFUL).count() == 3000)
     assert set(successes(server).values()) == {1}
     over(server)
+
+
+def test_an_outage_that_outlasts_the_leases_makes_no_server_take_another_for_dead(
+    database: Database, start_server: StartServer, tmp_path: Path
+) -> None:
+    servers = [
+        start_server("-v2", "--workers", "2", port=free_port(), LEEK_LEASE="1") for _ in range(2)
+    ]
+    gates = [tmp_path / name for name in "abcd"]
+    rows = push_many([(tasks.wait_for, (str(gate),), {}) for gate in gates])
+    list(map(begun, gates))
+    with away(database):
+        for gate in gates:
+            gate.touch()
+        for server in servers:
+            lasting(server)
+    for row in rows:
+        row.wait(60)
+    assert sum(successes(server).total() for server in servers) == 4
+    assert not any("is dead" in server.log for server in servers)
 
 
 def return_much(gate: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connections
 
+from leek.database import impatient_connections
 from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
 from leek.retry import RetryPolicy
@@ -171,6 +172,25 @@ def test_a_server_registers_once_however_often_the_rescue_fails(
     assert service.lease
     assert service.lease.server is registered[0]
     assert len(registered) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "meanwhile"),
+    [
+        ({}, {"tcp_user_timeout": 2000}),
+        ({"tcp_user_timeout": 5000}, {"tcp_user_timeout": 5000}),
+        ({"pool": True}, {"pool": True}),
+    ],
+)
+def test_a_site_may_say_how_long_a_host_that_does_not_answer_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], meanwhile: dict[str, Any]
+) -> None:
+    connection = connections["default"]
+    monkeypatch.setattr(connection, "vendor", "postgresql")
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", dict(given))
+    with impatient_connections("default"):
+        assert connection.settings_dict["OPTIONS"] == meanwhile
+    assert connection.settings_dict["OPTIONS"] == given
 
 
 @pytest.mark.logs_errors

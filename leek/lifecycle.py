@@ -184,7 +184,7 @@ def _record_failures(failed: Sequence[Failure | Crash]) -> None:
 
 
 def _retry_later(outcome: Retry) -> None:
-    parked = {} if outcome.spends_try else {"parked_since": Coalesce("parked_since", Now())}
+    parked = None if outcome.spends_try else Coalesce("parked_since", Now())
     _move(
         [outcome],
         state=State.DEFERRED,
@@ -192,7 +192,7 @@ def _retry_later(outcome: Retry) -> None:
         run_after=after(outcome.delay),
         tries=F("tries") + int(outcome.spends_try),
         suspect=False,
-        **parked,
+        parked_since=parked,
     )
 
 
@@ -230,6 +230,13 @@ def release(claimed: Iterable[Claimed]) -> int:
         _claimed(*fence).filter(pk__in=ids).update(**_GIVEN_BACK)
         for fence, ids in _by_fence(claimed).items()
     )
+
+
+def postpone(claimed: Iterable[Claimed], seconds: float) -> None:
+    """Give claimed tasks back, to be due in so many seconds, at no cost to them."""
+    changes = {"state": State.DEFERRED, "owner": None, "run_after": after(seconds)}
+    for fence, ids in _by_fence(claimed).items():
+        _claimed(*fence).filter(pk__in=ids).update(**changes)
 
 
 def release_claim(server_id: int, number: int) -> int:
@@ -323,6 +330,8 @@ def purge(ids: Sequence[int]) -> int:
 
 def _delete_finished(ids: Sequence[int]) -> int:
     alias = queue_database()
+    if not ids:
+        return 0
     finished = _tasks().filter(pk__in=ids, state__in=(State.SUCCESSFUL, State.FAILED))
     if has_referrers(alias):
         finished.update(state=F("state"))  # locks them, and begins the transaction with a write

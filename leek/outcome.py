@@ -11,8 +11,8 @@ class Claimed(NamedTuple):
     """A row of QueuedTasks as one claim gave it to one server.
 
     `owner` and `claim` are the fence: the row is changed only while it has both. A task that runs
-    in the pusher's own process has no owner. `suspect` tells that the task may have been running
-    when a process died of which nobody knows what it ran.
+    in the pusher's own process has no owner. A suspect may have killed a process: a server died
+    that had claimed it, and nobody knows what that one was running.
     """
 
     id: int
@@ -85,7 +85,8 @@ class Failure:
 class Crash:
     """The attempt ended with its process, and so `how`, in words; it spends no try.
 
-    At the `max_crashes`th crash the task fails.
+    At the `max_crashes`th crash the task fails. `was_alone` tells that nothing else ran there, and
+    so the task was the cause.
     """
 
     claimed: Claimed
@@ -93,15 +94,16 @@ class Crash:
     finished_at: datetime
     how: str
     max_crashes: int
+    was_alone: bool = False
 
     @property
     def crashes(self) -> int:
         """The number of crashes with this one.
 
-        The first one of a suspect proves that it was the cause of the crash before, too.
+        A suspect that is proved to kill is taken for the cause of the former death as well.
         """
-        proven = 1 if self.claimed.suspect and not self.claimed.crashes else 0
-        return self.claimed.crashes + proven + 1
+        is_proof = self.was_alone and self.claimed.suspect and not self.claimed.crashes
+        return self.claimed.crashes + (2 if is_proof else 1)
 
     @property
     def is_last(self) -> bool:
@@ -113,7 +115,9 @@ class Crash:
         """The error that the task fails with if this crash is its last."""
         return ErrorReport(
             type=f"{WorkerLost.__module__}.{WorkerLost.__qualname__}",
-            message=f"the process running it {self.how}, for the {self.crashes}. time",
+            message=(
+                f"the process running it {self.how} (crash {self.crashes} of {self.max_crashes})"
+            ),
         )
 
 

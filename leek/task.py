@@ -13,8 +13,8 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync, async_to_sync
 
-from leek.exceptions import CallableNotFound, InvalidTask
-from leek.time_limit import run_limited, time_limit
+from leek.exceptions import CallableNotFound, InvalidTask, TaskTimeout
+from leek.time_limit import excess, run_limited, time_limit
 
 _DJANGO_TASK_MODULES = ("django.tasks.base", "django_tasks.base")
 
@@ -38,8 +38,12 @@ class Task:
 
         Raise TaskTimeout after `timeout` seconds, where `time_limit` can.
         """
-        with time_limit(timeout):
-            result = self.callable(*self.args, **self.kwargs)
+        try:
+            with time_limit(timeout):
+                result = self.callable(*self.args, **self.kwargs)
+        except TaskTimeout as error:
+            error.args = error.args or (excess(timeout or 0),)
+            raise
         if inspect.iscoroutine(result):
             return async_to_sync(run_limited)(result, timeout)
         return result

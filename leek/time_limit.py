@@ -10,7 +10,7 @@ from typing import Any
 from leek.exceptions import TaskTimeout
 
 
-class _Alarm:
+class _Interruption:
     """Raises TaskTimeout in the thread that made it, unless it was ended before."""
 
     def __init__(self) -> None:
@@ -18,14 +18,14 @@ class _Alarm:
         self._lock = threading.Lock()
         self._ended = False
 
-    def ring(self) -> None:
+    def happen(self) -> None:
         """Have the thread raise as soon as it runs Python code."""
         with self._lock:
             if not self._ended:
                 self._set(ctypes.py_object(TaskTimeout))
 
     def end(self) -> None:
-        """Do not ring any more, and take back what was not raised yet."""
+        """Do not happen any more, and take back what was not raised yet."""
         with self._lock:
             self._ended = True
             self._set(None)
@@ -45,18 +45,15 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    alarm = _Alarm()
-    timer = threading.Timer(seconds, alarm.ring)
+    interruption = _Interruption()
+    timer = threading.Timer(seconds, interruption.happen)
     timer.name, timer.daemon = "leek-time-limit", True
     timer.start()
     try:
         yield
-    except TaskTimeout as error:
-        error.args = error.args or (excess(seconds),)
-        raise
     finally:
         timer.cancel()
-        alarm.end()
+        interruption.end()
 
 
 async def run_limited(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:

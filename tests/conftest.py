@@ -29,7 +29,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which databases this run has left out."""
     left_out = [name for vendor, name in DATABASES.items() if vendor != connection.vendor]
     terminalreporter.write_line(
-        f"The database was {connection.display_name}. Left out: {', '.join(left_out)};"
+        f"The database was {DATABASES[connection.vendor]}. Left out: {', '.join(left_out)};"
         " DATABASE_URL picks one, as the README says."
     )
 
@@ -70,8 +70,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[list[LeekServer]]:
     started: list[LeekServer] = []
     yield started
     for server in started:
-        if not server.ended:
-            server.kill()
+        server.kill()
     if "logs_errors" not in request.keywords:
         for server in started:
             assert not server.errors, server.log

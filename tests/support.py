@@ -5,18 +5,19 @@ import re
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ def wait_until(condition: Callable[[], T | None], what: str = "the condition") -
             raise AssertionError(f"gave up waiting for {what}")
         time.sleep(0.005)
     return answer
+
+
+def is_gone(process: int) -> bool:
+    """Tell whether a process has ended, be it that its parent has not asked for its exit code."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def free_port() -> int:
@@ -129,6 +138,27 @@ def finish(
     return sorted(wanted)
 
 
+def _can_write() -> bool:
+    """Tell whether nobody holds a lock on rows of the queue."""
+    if connection.vendor == "sqlite":
+        database = sqlite3.connect(
+            connection.settings_dict["NAME"], timeout=0.2, isolation_level=None
+        )
+        with closing(database), suppress(sqlite3.OperationalError):
+            database.execute("BEGIN IMMEDIATE")
+            return True
+        return False
+    from leek.models import QueuedTasks, Servers
+
+    try:
+        with transaction.atomic():
+            for model in (Servers, QueuedTasks):
+                list(model.objects.select_for_update(nowait=True).values_list("pk"))
+    except OperationalError:
+        return False
+    return True
+
+
 class LeekServer:
     """A `leek_server` in a process of its own; its log is at `log`."""
 
@@ -165,6 +195,18 @@ class LeekServer:
     def ended(self) -> bool:
         """Whether the process is gone."""
         return self.process.poll() is not None
+
+    def freeze(self) -> None:
+        """Stop it by SIGSTOP, at a moment when it holds no lock in the database."""
+        while True:
+            self.process.send_signal(signal.SIGSTOP)
+            if _can_write():
+                return
+            self.process.send_signal(signal.SIGCONT)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it by SIGKILL."""

@@ -75,9 +75,10 @@ class Child:
         while (claimed := self._tasks.get()) is not None:
             distrust_after(waiting_since)
             outcome = self._executor.run(claimed)
-            refresh_connections()
             self._is_busy = False
             self._pipe.send(Report(outcome, memory_in_use()))
+            with suppress(Exception):  # what is broken may also fail to close
+                refresh_connections()
             waiting_since = time.monotonic()
         close_connections()
 

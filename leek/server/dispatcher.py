@@ -16,6 +16,7 @@ from leek.server.pace import Pace
 from leek.server.service import Outage, Service, distrust_after
 
 PROMOTE_BATCH = 1000
+PUT_OFF = 10.0  # seconds until a task is due again that could not be begun
 STALLED_AFTER = 1.0  # seconds in which no worker took a task: then what waits is given back
 
 
@@ -54,8 +55,9 @@ class Dispatcher(Service):
         on_lost_lease: Callable[[], None],
         on_idle: Callable[[float], None],
         on_exhausted: Callable[[], None],
+        on_end: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(outage)
+        super().__init__(outage, on_end)
         self._options = options
         self._lease = lease
         self._backlog = backlog
@@ -69,7 +71,9 @@ class Dispatcher(Service):
         self._claim_numbers = itertools.count(1)
         self._doubtful: tuple[int, int] | None = None  # a claim whose answer got lost
         self._unwanted: deque[Claimed] = deque()  # claimed, and to be given back
+        self._postponed: deque[Claimed] = deque()  # likewise, but not at once
         self._suspect: Claimed | None = None  # one at a time, so that it is known what was run
+        self._suspects_wait = False
         self._came_back_empty = False
         self._next_look = 0.0
         self._refill_at = 0  # unfinished tasks, from which on more are claimed
@@ -84,8 +88,7 @@ class Dispatcher(Service):
     def task_ended(self, claimed: Claimed) -> None:
         """Claim more if it is time: a worker has finished a task."""
         self._busy_at = time.monotonic()
-        if claimed is self._suspect:
-            self._suspect = None
+        if self._forget_suspect(claimed):
             self._alarm.agenda_changed()
         is_time = self._backlog.unfinished <= self._refill_at
         if is_time and (self._alarm.ready or self._is_exhausted()):
@@ -94,6 +97,11 @@ class Dispatcher(Service):
     def give_back(self, claimed: Claimed) -> None:
         """Give a task back to the queue that a worker may not run any more."""
         self._unwanted.append(claimed)
+        self._alarm.ring()
+
+    def put_off(self, claimed: Claimed) -> None:
+        """Give a task back that nothing could be had for to run it; it is due again in a while."""
+        self._postponed.append(claimed)
         self._alarm.ring()
 
     def run_once(self) -> None:
@@ -119,6 +127,8 @@ class Dispatcher(Service):
 
     def _claim(self) -> None:
         """Claim as many as there is room for, as long as there may be more."""
+        if self._suspects_wait and self._suspect is None and not self._claim_suspect():
+            return
         while self._alarm.ready and self._lease.is_valid and (room := self._room()) > 0:
             self._alarm.ready = False  # before the claim, because a hint may come during it
             number = self._claim_up_to(room)
@@ -136,13 +146,17 @@ class Dispatcher(Service):
         self._hand_on(claimed)
         return len(claimed)
 
-    def _claim_suspect(self) -> None:
-        """Claim the next suspect, whether there is room or not, because tasks may keep coming."""
-        if self._suspect is None and self._lease.is_valid and not self._is_exhausted():
+    def _claim_suspect(self) -> bool:
+        """Claim the next suspect; return False if it first needs a worker that can start it now."""
+        if self._backlog.unfinished >= self._options.workers:
+            return False
+        if self._lease.is_valid and not self._is_exhausted():
+            self._suspects_wait = False
             self._doubtful = (self._lease.server_id, next(self._claim_numbers))
             claimed = lifecycle.claim_suspect(*self._doubtful, self._options.queues)
             self._suspect = claimed[0] if claimed else None
             self._hand_on(claimed)
+        return True
 
     def _hand_on(self, claimed: list[Claimed]) -> None:
         self._doubtful = None
@@ -166,8 +180,9 @@ class Dispatcher(Service):
             self._on_lost_lease()
         if found.dead_servers:
             self._on_dead_servers()
-        if found.suspects:
-            self._claim_suspect()
+        self._suspects_wait = found.suspects
+        if found.suspects and self._suspect is None:
+            self._alarm.work_is_ready()
         if (found.ready and not self._came_back_empty) or found.next_due == 0:
             self._alarm.work_is_ready()
         elif was_idle and not found.ready and not found.suspects:
@@ -200,10 +215,23 @@ class Dispatcher(Service):
             lifecycle.release(unwanted)
             for claimed in unwanted:
                 self._unwanted.popleft()
-                if claimed is self._suspect:
-                    self._suspect = None
+                self._forget_suspect(claimed)
             self._handed_on -= len(unwanted)
             self._alarm.ready = True
+
+        if postponed := list(self._postponed):
+            lifecycle.postpone(postponed, PUT_OFF)
+            for claimed in postponed:
+                self._postponed.popleft()
+                self._forget_suspect(claimed)
+            self._handed_on -= len(postponed)
+
+    def _forget_suspect(self, claimed: Claimed) -> bool:
+        """Note that a task is no longer this server's; return whether it was its suspect."""
+        was_suspect = claimed is self._suspect
+        if was_suspect:
+            self._suspect = None
+        return was_suspect
 
     def _is_exhausted(self) -> bool:
         limit = self._options.max_tasks

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from leek import serializer
 from leek.exceptions import CallableNotFound
-from leek.outcome import Claimed, ErrorReport, Failure, Outcome, Retry, Success
+from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
 from leek.retry import RetryPolicy
 from leek.task import Task
 
@@ -27,12 +27,14 @@ class Executor:
     """Takes a claimed task, and hands back an outcome.
 
     `park_for` is for how many seconds a task waits whose callable does not import; `timeout` for
-    how many seconds one may run. `aliases` has the present paths of callables by former ones.
+    how many seconds one may run. At the `max_crashes`th crash a task fails. `aliases` has the
+    present paths of callables by former ones.
     """
 
     policy: RetryPolicy
     serializer_mode: str
     park_for: float
+    max_crashes: int = 1
     timeout: float | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 
@@ -50,6 +52,10 @@ class Executor:
         if delay is None:
             return Failure(claimed, started_at, timezone.now(), error)
         return Retry(claimed, started_at, timezone.now(), error, delay)
+
+    def crashed(self, claimed: Claimed, started_at: datetime, how: str) -> Outcome:
+        """Tell what follows the death of a process that ran nothing but this task."""
+        return Crash(claimed, started_at, timezone.now(), how, self.max_crashes, was_alone=True)
 
     def _run(self, claimed: Claimed, started_at: datetime) -> Outcome:
         try:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from leek.exceptions import LeekError, TaskTimeout
-from leek.outcome import Claimed, Crash, ErrorReport, Outcome
+from leek.outcome import Claimed, ErrorReport, Outcome
 from leek.server.child import READY, Errand, Report
 from leek.server.executor import Executor
 from leek.server.journal import journal
@@ -25,7 +25,7 @@ from leek.time_limit import excess
 EXIT_TIMEOUT = 2.0  # seconds that a process gets to end in when it is no longer needed
 LOOK_INTERVAL = 1.0  # seconds between looks at a process, whose death may not close the pipe
 
-_CODE = "import sys; sys.path[:] = sys.argv[2:]; from leek.server.child import main; main({})"
+_CODE = "import sys; sys.path[:] = sys.argv[1:]; from leek.server.child import main; main({})"
 
 
 class ChildUnavailable(LeekError):
@@ -34,13 +34,11 @@ class ChildUnavailable(LeekError):
 
 @dataclass(frozen=True)
 class ChildLimits:
-    """When a process is replaced, and when a task is given up.
+    """When a process is replaced: after so many tasks, or above so many bytes of memory.
 
-    `max_tasks` and `max_memory` (bytes) are looked at between tasks; None: never. At the
-    `max_crashes`th crash a task fails.
+    Both are looked at between tasks; None: never.
     """
 
-    max_crashes: int
     max_tasks: int | None = None
     max_memory: int | None = None
 
@@ -51,6 +49,7 @@ class ChildProcess:
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
         self.tasks = 0
+        self.memory = 0
         descriptor = theirs.fileno()
         warnings = (f"-W{option}" for option in sys.warnoptions)
         command = [sys.executable, *warnings, "-c", _CODE.format(descriptor), *sys.path]
@@ -95,22 +94,21 @@ class ChildProcess:
             code = self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.kill()
-            return f"did not end in {EXIT_TIMEOUT} s and was killed"
+            return f"did not end in {EXIT_TIMEOUT:g} s and was killed"
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
     def kill(self) -> None:
-        """Kill the process with those that it has started in its group."""
-        if self.is_alive:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):  # the system may hold it for a while
-                self._process.wait(EXIT_TIMEOUT)
+        """Kill the process, and those that it has started in its group and may have left behind."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):  # the system may hold it for a while
+            self._process.wait(EXIT_TIMEOUT)
 
 
 class Isolation:
     """Runs the tasks of one Worker in a child process, and replaces that when it has died.
 
-    It belongs to the Worker's thread; only `abandon` may be called from others.
+    It belongs to the Worker's thread; `abandon` and `stop_waiting` may be called from others.
     """
 
     def __init__(self, executor: Executor, limits: ChildLimits) -> None:
@@ -118,12 +116,13 @@ class Isolation:
         self._limits = limits
         self._child: ChildProcess | None = None
         self._lock = threading.Lock()
+        self._is_starting = False
         self._is_abandoned = False
 
-    def prepare(self) -> ChildProcess:
-        """Return a process that waits for a task; raise ChildUnavailable where there is none."""
-        if self._child and self._child.is_alive:
-            return self._child
+    def prepare(self) -> None:
+        """Have a process that waits for a task; raise ChildUnavailable where there is none."""
+        if self._child and self._child.is_alive and not self._is_used_up(self._child):
+            return
         self.close()
         child = self._spawn()
         try:
@@ -131,19 +130,25 @@ class Isolation:
             if child.receive() != READY:
                 raise EOFError
         except (EOFError, OSError):
-            self._child = None
             raise ChildUnavailable(
-                f"the process for a Worker's tasks {child.end()} before it was ready"
+                f"the process for a Worker's tasks {self.close()} before it was ready"
             ) from None
-        return child
+        finally:
+            self._is_starting = False
 
     def run(self, claimed: Claimed) -> Outcome:
-        """Have a task run, and tell how it ended; raise ChildUnavailable if it has not."""
-        child = self.prepare()
+        """Have a task run by the prepared process, and tell how it ended.
+
+        Raise ChildUnavailable if it has not begun, or did not end because of a stop.
+        """
+        child = self._child
+        if child is None:
+            raise ChildUnavailable("there is no process for a Worker's tasks")
         started_at = timezone.now()
         try:
             child.send(claimed)
         except OSError as error:
+            self.close()
             raise ChildUnavailable("the process for a Worker's tasks has died") from error
         try:
             report: Report = child.receive(self._executor.timeout)
@@ -152,16 +157,13 @@ class Isolation:
         except Exception:  # noqa: BLE001 (whatever a task may send through the pipe)
             return self._crashed(child, claimed, started_at)
         child.tasks += 1
-        if self._is_used_up(child, report.memory):
-            self.close()
+        child.memory = report.memory
         return report.outcome
 
-    def close(self) -> None:
-        """Let the process end, if there is one; kill it if it does not."""
-        if self._child:
-            how = self._child.end()
-            journal.debug("A process for a Worker's tasks %s", how)
-            self._child = None
+    def close(self) -> str:
+        """Let the process end, if there is one; kill it if it does not. Say how it ended."""
+        child, self._child = self._child, None
+        return child.end() if child else "is not there"
 
     def abandon(self) -> None:
         """Kill the process, whatever it runs; there will be no other."""
@@ -171,15 +173,22 @@ class Isolation:
         if child:
             child.kill()
 
+    def stop_waiting(self) -> None:
+        """Abandon a process that is not ready yet."""
+        if self._is_starting:
+            self.abandon()
+
     def _spawn(self) -> ChildProcess:
         with self._lock:
             if self._is_abandoned:
                 raise ChildUnavailable("the server is being stopped")
             self._child = ChildProcess()
+            self._is_starting = True
             return self._child
 
     def _timed_out(self, child: ChildProcess, claimed: Claimed, started_at: datetime) -> Outcome:
         child.kill()
+        self.close()
         report = ErrorReport(
             type=f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}",
             message=f"{excess(self._executor.timeout or 0)}, and its process was killed",
@@ -187,15 +196,16 @@ class Isolation:
         return self._executor.failed(claimed, started_at, report)
 
     def _crashed(self, child: ChildProcess, claimed: Claimed, started_at: datetime) -> Outcome:
-        how = child.end()
+        how = self.close()
+        child.kill()  # what the task has started would run beside its next attempt
         if self._is_abandoned:
             raise ChildUnavailable("the server is being stopped")
-        return Crash(claimed, started_at, timezone.now(), how, self._limits.max_crashes)
+        return self._executor.crashed(claimed, started_at, how)
 
-    def _is_used_up(self, child: ChildProcess, memory: int) -> bool:
+    def _is_used_up(self, child: ChildProcess) -> bool:
         """Tell whether the process has run enough tasks, or holds too much memory."""
         limits = self._limits
-        if limits.max_memory is not None and memory > limits.max_memory:
-            journal.info("A process for tasks holds %.0f MB: it is replaced", memory / 1e6)
+        if limits.max_memory is not None and child.memory > limits.max_memory:
+            journal.info("A process for tasks holds %.0f MB: it is replaced", child.memory / 1e6)
             return True
         return limits.max_tasks is not None and child.tasks >= limits.max_tasks

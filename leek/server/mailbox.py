@@ -15,7 +15,7 @@ class Request(Enum):
     STOP = auto()
     STOP_NOW = auto()
     STOP_WORKER = auto()
-    WORKER_ENDED = auto()
+    PART_ENDED = auto()
 
 
 class Mailbox:

@@ -26,7 +26,7 @@ def _path(boot: UUID) -> Path:
 
 
 class RunningNotes:
-    """One entry for each Worker: the id of the task it runs, 0 for none.
+    """One entry for each Worker: the id of the task it runs, negative in a child, 0 for none.
 
     Where the file cannot be made, the notes are kept in memory only.
     """
@@ -35,21 +35,23 @@ class RunningNotes:
         self._boot = boot
         size = workers * _ENTRY.size
         try:
-            self._map = mmap.mmap(_new_file(_path(boot), size), size)
+            self._map = _map_new_file(_path(boot), size)
         except OSError:
             self._map = mmap.mmap(-1, size)
 
-    def note(self, worker: int, task_id: int) -> None:
+    def note(self, worker: int, task_id: int, *, in_child: bool = False) -> None:
         """Note what a Worker is about to run; 0 when it has ended."""
-        _ENTRY.pack_into(self._map, worker * _ENTRY.size, task_id)
+        _ENTRY.pack_into(self._map, worker * _ENTRY.size, -task_id if in_child else task_id)
 
     def running(self) -> set[int]:
         """Return the ids of the tasks that are being run."""
-        return _ids(self._map[:])
+        return set(map(abs, _entries(self._map[:])))
 
-    def clear(self) -> None:
-        """Note that nothing is run any more, whatever still runs."""
-        self._map[:] = bytes(len(self._map))
+    def keep(self, task_ids: Collection[int]) -> None:
+        """Note that of what is being run these tasks have crashed, and the others are no more."""
+        for worker in range(len(self._map) // _ENTRY.size):
+            if abs(_ENTRY.unpack_from(self._map, worker * _ENTRY.size)[0]) not in task_ids:
+                self.note(worker, 0)
 
     def remove(self) -> None:
         """Delete the file, after an orderly stop."""
@@ -57,17 +59,19 @@ class RunningNotes:
 
 
 def was_running(boot: UUID) -> Collection[int] | None:
-    """Return the tasks that a server of this host was running when it died.
+    """Return the tasks that a server of this host died with.
 
-    None where there are no notes to read: on another host, or where the temporary directory was
-    emptied in the meantime.
+    What ran in a child of the server, which dies with it, can only have caused that if nothing ran
+    in the server itself. None where there are no notes to read: on another host, or where the
+    temporary directory was emptied in the meantime.
     """
     path = _path(boot)
     try:
         if path.stat().st_uid != os.geteuid():
             return None
         with path.open("rb") as file:
-            return set() if _is_locked(file) else _ids(file.read())
+            entries = [] if _is_locked(file) else _entries(file.read())
+            return {task for task in entries if task > 0} or {-task for task in entries}
     except OSError:
         return None
 
@@ -80,15 +84,20 @@ def remove_notes(boot: UUID) -> None:
             path.unlink()
 
 
-def _new_file(path: Path, size: int) -> int:
-    """Return the descriptor of a new file that this process has locked; closing it would unlock."""
+def _map_new_file(path: Path, size: int) -> mmap.mmap:
+    """Map a new file, and lock it as long as this process lives: its descriptor stays open."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.parent.stat().st_uid != os.geteuid():
         raise PermissionError(f"{path.parent} belongs to somebody else")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    os.truncate(descriptor, size)
-    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
+    try:
+        os.write(descriptor, bytes(size))  # a file with holes would need room on the disk later
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return mmap.mmap(descriptor, size)
+    except OSError:
+        os.close(descriptor)
+        path.unlink()
+        raise
 
 
 def _is_locked(file: BufferedReader) -> bool:
@@ -99,6 +108,6 @@ def _is_locked(file: BufferedReader) -> bool:
     return False
 
 
-def _ids(content: bytes) -> set[int]:
+def _entries(content: bytes) -> list[int]:
     whole = len(content) - len(content) % _ENTRY.size
-    return {task_id for (task_id,) in _ENTRY.iter_unpack(content[:whole]) if task_id}
+    return [task_id for (task_id,) in _ENTRY.iter_unpack(content[:whole]) if task_id]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from leek.models import Servers
 from leek.retry import RetryPolicy
@@ -56,7 +56,7 @@ class WorkerPool:
         outage: Outage,
         *,
         register: Callable[[], Servers],
-        on_worker_end: Callable[[], None],
+        on_part_end: Callable[[], None],
         on_idle: Callable[[float], None],
         on_exhausted: Callable[[], None],
     ) -> None:
@@ -66,7 +66,8 @@ class WorkerPool:
         self._backlog = Backlog()
         self._pace = Pace(options.workers)
         self._notes = RunningNotes(lease.server.boot, options.workers)
-        self._recorder = Recorder(outage, lease, self._alarm)
+        self._on_part_end = on_part_end
+        self._recorder = Recorder(outage, lease, self._alarm, on_part_end)
         self._heartbeat = Heartbeat(outage, lease, register)
         self._rescuer = Rescuer(
             outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
@@ -88,35 +89,47 @@ class WorkerPool:
             on_lost_lease=self._heartbeat.wake,
             on_idle=on_idle,
             on_exhausted=on_exhausted,
+            on_end=on_part_end,
         )
+        self._workers = self._build_workers(options)
+
+    def _build_workers(self, options: PoolOptions) -> list[Worker]:
         executor = Executor(
             options.policy,
             options.serializer_mode,
             options.park_for,
-            options.timeout,
-            options.aliases,
+            max_crashes=options.max_crashes,
+            timeout=options.timeout,
+            aliases=options.aliases,
         )
-        shared = self._share(executor, options.isolate)
-        limits = ChildLimits(options.max_crashes)
-        if options.isolate:
-            limits = replace(limits, max_tasks=options.max_tasks, max_memory=options.max_memory)
-        self._workers = [
-            Worker(outage, shared, Isolation(executor, limits), number, on_worker_end)
-            for number in range(options.workers)
-        ]
-
-    def _share(self, executor: Executor, isolate: bool) -> Shared:
-        return Shared(
+        shared = Shared(
             self._lease,
             self._backlog,
             executor,
-            isolate,
+            options.isolate,
             self._notes,
             self._pace,
             on_outcome=self._recorder.record,
             on_ended=self._dispatcher.task_ended,
             give_back=self._dispatcher.give_back,
+            put_off=self._dispatcher.put_off,
         )
+        limits = ChildLimits(options.max_tasks, options.max_memory) if options.isolate else None
+        return [
+            Worker(
+                self._outage,
+                shared,
+                Isolation(executor, limits or ChildLimits()),
+                number,
+                self._worker_ended,
+            )
+            for number in range(options.workers)
+        ]
+
+    def _worker_ended(self) -> None:
+        if not self.is_working:
+            self._recorder.stop()
+        self._on_part_end()
 
     def start(self) -> None:
         """Start all threads, the one that brings work last."""
@@ -148,10 +161,17 @@ class WorkerPool:
         """Whether a worker still runs."""
         return not all(worker.has_ended for worker in self._workers)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing runs any more, and all is stored and given back."""
+        return all(part.has_ended for part in (*self._workers, self._recorder, self._dispatcher))
+
     def begin_stop(self) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""
         self._backlog.end()
         self._dispatcher.stop()
+        for worker in self._workers:
+            worker.stop_waiting()
 
     def finish_stop(self, deadline: float) -> None:
         """Store the outcomes, give back what still runs, and end the lease.
@@ -163,19 +183,24 @@ class WorkerPool:
         self._recorder.stop()
         if not self._recorder.join(end - time.monotonic()):
             journal.error("Some outcomes could not be stored in time: their tasks run again")
-        for task_id in sorted(self._notes.running()):
+        crashed = self._recorder.unstored_crashes
+        for task_id in sorted(self._notes.running().difference(crashed)):
             journal.warning(
                 "Task %s still runs at the deadline: it goes back to the queue", task_id
             )
         for worker in self._workers:  # before another server may run what is given back
             worker.abandon()
-        self._notes.clear()
+        self._notes.keep(crashed)
         self._heartbeat.stop()
         self._rescuer.stop()
+        if not crashed and self._resign(end):
+            self._notes.remove()
+        else:  # the notes stay, and tell what has crashed
+            journal.warning("This server's tasks are given back when its lease is over")
+
+    def _resign(self, deadline: float) -> bool:
+        """End the lease; return whether the database has taken it."""
         resignation = Resignation(self._outage, self._lease.server_id)
         resignation.start()
-        resignation.join(max(end - time.monotonic(), LAST_MOMENT))
-        if resignation.is_accepted:
-            self._notes.remove()
-        else:  # the notes stay, and say that nothing has crashed
-            journal.warning("This server's tasks are given back when its lease is over")
+        resignation.join(max(deadline - time.monotonic(), LAST_MOMENT))
+        return resignation.is_accepted

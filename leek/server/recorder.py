@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from django import db
@@ -30,8 +31,10 @@ class Recorder(Service):
 
     name = "recorder"
 
-    def __init__(self, outage: Outage, lease: Lease, alarm: Alarm) -> None:
-        super().__init__(outage)
+    def __init__(
+        self, outage: Outage, lease: Lease, alarm: Alarm, on_end: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(outage, on_end)
         self.handled = 0
         self._settled = 0
         self._lease = lease
@@ -75,6 +78,11 @@ class Recorder(Service):
     def is_all_stored(self) -> bool:
         """Whether everything that was handed over is stored."""
         return self._settled == self.handled
+
+    @property
+    def unstored_crashes(self) -> list[int]:
+        """The tasks whose crash waits to be stored."""
+        return [outcome.claimed.id for outcome in tuple(self._awaited)]
 
     def run_once(self) -> None:
         """Wait for outcomes, and store all that are there."""

@@ -159,7 +159,7 @@ class Supervisor:
             self._registration.lease,
             self._outage,
             register=self._register,
-            on_worker_end=lambda: self._mailbox.put(Request.WORKER_ENDED),
+            on_part_end=lambda: self._mailbox.put(Request.PART_ENDED),
             on_idle=self._idle,
             on_exhausted=lambda: self._mailbox.put(Request.STOP),
         )
@@ -182,7 +182,7 @@ class Supervisor:
             journal.info("Stopping: running tasks have %s s", self._options.shutdown_timeout)
             deadline = time.monotonic() + self._options.shutdown_timeout
             pool.begin_stop()
-            while pool.is_working and time.monotonic() < deadline:
+            while not pool.has_ended and time.monotonic() < deadline:
                 if self._next_request(deadline - time.monotonic()) is Request.STOP_NOW:
                     deadline = time.monotonic()
             pool.finish_stop(deadline)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from leek.connections import refresh_connections
-from leek.outcome import Claimed, Outcome
+from leek.outcome import Claimed, Crash, Outcome
 from leek.server.backlog import Backlog
 from leek.server.executor import Executor
 from leek.server.heartbeat import Lease
@@ -13,7 +13,9 @@ from leek.server.isolation import ChildUnavailable, Isolation
 from leek.server.journal import log_outcome
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
-from leek.server.service import Outage, Service, distrust_after
+from leek.server.service import Outage, Service, distrust_after, give_up_connections
+
+Run = Callable[[Claimed], Outcome]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Shared:
     on_outcome: Callable[[Outcome], None]
     on_ended: Callable[[Claimed], None]
     give_back: Callable[[Claimed], None]
+    put_off: Callable[[Claimed], None]
 
 
 class Worker(Service):
@@ -61,7 +64,7 @@ class Worker(Service):
         try:
             self._take_and_run()
         except ChildUnavailable:
-            if not self.stopping.is_set():
+            if not self._shared.backlog.has_ended:
                 raise
 
     def _take_and_run(self) -> None:
@@ -74,9 +77,7 @@ class Worker(Service):
             return
         distrust_after(waiting_since)
         if self._shared.lease.covers(claimed):
-            outcome = self._execute(claimed)
-            log_outcome(outcome)
-            refresh_connections()
+            self._begin(claimed)
         else:  # this process was frozen, or is cut off: another server may run the task already
             self._shared.backlog.done()
             self._shared.give_back(claimed)
@@ -85,16 +86,55 @@ class Worker(Service):
         """Let the child process end."""
         self._isolation.close()
 
+    def stop_waiting(self) -> None:
+        """Wait no more for a child process that could run a task."""
+        self._isolation.stop_waiting()
+
     def abandon(self) -> None:
         """End now, and with the child process the task that it runs: that is given back."""
         self.stop()
         self._isolation.abandon()
 
-    def _execute(self, claimed: Claimed) -> Outcome:
-        started = time.monotonic()
-        self._shared.notes.note(self._number, claimed.id)
+    def _begin(self, claimed: Claimed) -> None:
+        """Run a task where it has to be run; put it off where that cannot be had."""
+        began = time.monotonic()
         try:
-            outcome = self._attempt(claimed)
+            run = self._place_for(claimed)
+        except ChildUnavailable:
+            self._shared.backlog.done()
+            self._shared.put_off(claimed)
+            raise
+        log_outcome(self._execute(claimed, run))
+        if claimed.must_run_alone:
+            self._isolation.close()
+        self._mend_connections(time.monotonic() - began)
+
+    def _place_for(self, claimed: Claimed) -> Run:
+        """Return what runs the task, ready to: what is noted as running does run."""
+        if claimed.must_run_alone:
+            self._isolation.close()
+        if self._is_for_child(claimed):
+            self._isolation.prepare()
+            return self._isolation.run
+        return self._shared.executor.run
+
+    def _is_for_child(self, claimed: Claimed) -> bool:
+        return claimed.must_run_alone or self._shared.isolate
+
+    def _mend_connections(self, seconds: float) -> None:
+        """Make the connections fit for the next task, after one that took so long."""
+        refresh_connections()
+        timeout = self._shared.executor.timeout
+        if timeout is not None and seconds >= timeout:  # a query may have been interrupted
+            give_up_connections()
+
+    def _execute(self, claimed: Claimed, run: Run) -> Outcome:
+        started = time.monotonic()
+        self._shared.notes.note(self._number, claimed.id, in_child=self._is_for_child(claimed))
+        try:
+            outcome = run(claimed)
+            if isinstance(outcome, Crash):  # nothing else can be the cause
+                self._shared.notes.note(self._number, claimed.id)
             self._shared.on_outcome(outcome)
         except Exception:  # there is no outcome: it runs again
             self._shared.give_back(claimed)
@@ -105,9 +145,3 @@ class Worker(Service):
             self._shared.pace.record(time.monotonic() - started)
             self._shared.on_ended(claimed)
         return outcome
-
-    def _attempt(self, claimed: Claimed) -> Outcome:
-        if self._shared.isolate or claimed.must_run_alone:
-            return self._isolation.run(claimed)
-        self._isolation.close()
-        return self._shared.executor.run(claimed)

@@ -1,6 +1,7 @@
 """Tasks that take their process down: each crash is charged to what was run, and nothing else."""
 
-import signal
+import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from leek.api import push_many, push_task_to_queue
 from leek.exceptions import TaskFailed
 from leek.models import QueuedTasks
 from tests.conftest import StartServer
+from tests.faults.children import slow_children
+from tests.faults.troubles import locked_table
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.support import free_port, run, wait_until
@@ -35,7 +38,7 @@ def test_a_killer_runs_three_times_and_the_others_are_not_touched(
     if not isolate:
         assert server.wait() == -9
         server = start_server(*options, "--workers", "2")
-    with pytest.raises(TaskFailed, match="was killed by SIGKILL, for the 3") as caught:
+    with pytest.raises(TaskFailed, match=r"was killed by SIGKILL \(crash 3 of 3\)") as caught:
         killer.wait(60)
     for row in others:
         row.wait(60)
@@ -86,11 +89,11 @@ def test_a_frozen_server_is_not_charged_and_a_later_crash_is(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     frozen = start_server("--workers", "2", LEEK_LEASE=LEASE)
-    frozen.process.send_signal(signal.SIGSTOP)
+    frozen.freeze()
     other = start_server(port=free_port(), LEEK_LEASE=LEASE)
     wait_until(lambda: "is dead" in other.log, "the end of the lease")
     other.kill()
-    frozen.process.send_signal(signal.SIGCONT)
+    frozen.thaw()
     gate = tmp_path / "gate"
     row = push_task_to_queue(tasks.wait_for, str(gate))
     wait_until(Path(f"{gate}.begun").exists)
@@ -100,6 +103,50 @@ def test_a_frozen_server_is_not_charged_and_a_later_crash_is(
     row.wait(60)
     assert (row.crashes, row.tries) == (1, 1)
     assert f"it was running {row.pk}" in server.log
+
+
+def test_what_waited_for_a_process_of_its_own_is_not_charged(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    row = push_task_to_queue(tasks.record, "charged")
+    QueuedTasks.objects.update(crashes=1)
+    begun = tmp_path / "begun"
+    server = start_server(PYTHONPATH=slow_children(tmp_path, begun))
+    wait_until(begun.exists, "the start of the child")
+    server.kill()
+    start_server()
+    row.wait(60)
+    assert (row.crashes, row.tries) == (1, 1)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_crash_that_could_not_be_stored_is_not_forgotten(
+    start_server: StartServer, tmp_path: Path, *, kill: bool
+) -> None:
+    gate = tmp_path / "gate"
+    server = start_server(
+        "--isolate", "--shutdown-timeout", "0", DJANGO_SETTINGS_MODULE="tests.short_waits"
+    )
+    row = push_task_to_queue(tasks.die_at, str(gate), "killer")
+    wait_until(Path(f"{gate}.begun").exists, "the start of the task")
+    with locked_table():
+        gate.touch()
+        wait_until(lambda: noted() == row.pk, "the note of the crash")
+        if kill:
+            server.kill()
+        else:
+            assert server.terminate() == 0
+    start_server("--isolate")
+    with pytest.raises(TaskFailed, match="WorkerLost"):
+        row.wait(60)
+    assert row.crashes == 3
+    assert len(Path(f"{gate}.runs").read_text()) == 3
+
+
+def noted() -> int:
+    """Return what the only Worker of the only server has noted as running; negative in a child."""
+    (file,) = Path(tempfile.gettempdir()).glob("leek-*/*.running")
+    return int.from_bytes(file.read_bytes(), sys.byteorder, signed=True)
 
 
 def test_where_nobody_knows_what_ran_each_suspect_is_cleared_alone(

@@ -2,29 +2,26 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from leek.api import push_many, push_task_to_queue
+from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
 from leek.models import QueuedTasks, State
 from tests.conftest import StartServer
+from tests.faults.children import slow_children, spoilt_children
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import LeekServer, wait_until
+from tests.support import LeekServer, is_gone, manage, wait_until
 
 ONE_TRY = {"LEEK_MAX_RETRIES": "1", "LEEK_MAX_CRASHES": "1"}
-
-
-def is_gone(process: int) -> bool:
-    """Tell whether a process has ended, be it that its parent has not asked for its exit code."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def process_of(gate: Path) -> int:
@@ -57,7 +54,6 @@ def processes(number: int) -> list[int]:
         (tasks.exit_at_once, (3,), "WorkerLost", "exited with 3"),
         (tasks.exit_at_once, (0,), "WorkerLost", "exited with 0"),
         (tasks.close_all_files, (), "WorkerLost", "exited with 1"),
-        (tasks.leave_a_process_and_exit, (), "WorkerLost", "exited with 3"),
         (tasks.leave, (3,), "SystemExit", "3"),
         (tasks.interrupt, (), "KeyboardInterrupt", ""),
     ],
@@ -183,23 +179,105 @@ def test_a_signal_to_all_processes_does_not_end_the_tasks(
     assert (row.tries, row.crashes) == (1, 0)
 
 
-def spoil_children(folder: Path, unless: Path) -> str:
-    """Return a PYTHONPATH on which child processes do not start, unless a file is there."""
-    code = f"""
-import os, pathlib, sys
-if "leek.server.child" in " ".join(sys.orig_argv) and not pathlib.Path({str(unless)!r}).exists():
-    os._exit(7)
-"""
-    (folder / "sitecustomize.py").write_text(code)
-    return os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
+@pytest.mark.logs_errors
+def test_what_a_crashed_task_has_started_ends_with_it(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    start_server("--isolate", **ONE_TRY)
+    gate = tmp_path / "gate"
+    failure_of(push_task_to_queue(tasks.leave_a_process_and_exit, str(gate)))
+    wait_until(lambda: is_gone(process_of(gate)), "the end of the process that was left")
+
+
+def test_a_charged_task_has_a_process_of_its_own(start_server: StartServer) -> None:
+    start_server("--isolate")
+    rows = [push_task_to_queue(os.getpid) for _ in range(2)]
+    before = [row.wait(60) for row in rows]
+    charged = using(run_after=timedelta(hours=1)).push(os.getpid)
+    QueuedTasks.objects.filter(pk=charged.pk).update(crashes=2, run_after=timezone.now())
+    push_task_to_queue(tasks.noop)
+    alone = charged.wait(60)
+    assert before[0] == before[1] != alone
+    assert push_task_to_queue(os.getpid).wait(60) != alone
+
+
+@pytest.mark.logs_errors
+def test_a_child_whose_pipe_is_dead_is_replaced(start_server: StartServer) -> None:
+    start_server("--isolate")
+    push_task_to_queue(tasks.shut_the_pipe_soon).wait(60)
+    assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
+
+
+@pytest.mark.logs_errors
+def test_an_interrupted_query_does_not_spoil_the_next_tasks(start_server: StartServer) -> None:
+    start_server(LEEK_TIMEOUT="0.3", **ONE_TRY)
+    for number in range(3):
+        error = failure_of(push_task_to_queue(tasks.query_for_ever))
+        assert error.type == "leek.exceptions.TaskTimeout"
+        assert push_task_to_queue(tasks.count_rows, number).wait(60) == number
+
+
+@pytest.mark.parametrize("option", ["--isolate", "--no-isolate"])
+def test_a_site_that_only_its_manage_py_finds_has_child_processes(
+    tmp_path: Path, option: str
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    assert manage("startproject", "shop", str(site)).returncode == 0
+    (site / "shop" / "tasks.py").write_text("def answer():\n    return 42\n")
+    with (site / "shop" / "settings.py").open("a") as settings:
+        settings.write('INSTALLED_APPS += ["leek"]\n')
+    script = [sys.executable, str(site / "manage.py")]
+    charge = "from leek.models import QueuedTasks; QueuedTasks.objects.update(crashes=1)"
+    free = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    for arguments in (
+        ["migrate", "-v0"],
+        ["leek_push", "shop.tasks.answer"],
+        ["shell", "-v0", "-c", charge],
+        ["leek_server", option, "--drain", "--port", "0"],
+        [
+            "shell",
+            "-v0",
+            "-c",
+            "from leek.models import QueuedTasks as Q; print(Q.objects.get().result)",
+        ],
+    ):
+        done = subprocess.run(
+            [*script, *arguments], cwd="/", env=free, capture_output=True, text=True, check=True
+        )
+    assert done.stdout.strip() == "42"
 
 
 @pytest.mark.logs_errors
 def test_a_task_waits_until_a_child_can_be_had(start_server: StartServer, tmp_path: Path) -> None:
     mended = tmp_path / "mended"
-    server: LeekServer = start_server("--isolate", PYTHONPATH=spoil_children(tmp_path, mended))
+    server: LeekServer = start_server("--isolate", PYTHONPATH=spoilt_children(tmp_path, mended))
     row = push_task_to_queue(tasks.add, 1, 2)
     wait_until(lambda: "exited with 7 before it was ready" in server.log, "the report")
     mended.touch()
     assert row.wait(60) == 3
     assert (row.tries, row.crashes) == (1, 0)
+
+
+@pytest.mark.logs_errors
+def test_tasks_that_no_child_can_be_had_for_hold_up_nobody(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    charged = push_many([(tasks.add, (1, 2), {})] * 3)
+    QueuedTasks.objects.update(crashes=1)
+    start_server(PYTHONPATH=spoilt_children(tmp_path, tmp_path / "mended"))
+    others = push_many([(tasks.add, (number, 1), {}) for number in range(30)])
+    assert [row.wait(60) for row in others] == list(range(1, 31))
+    (tmp_path / "mended").touch()
+    assert [row.wait(60) for row in charged] == [3, 3, 3]
+    assert {(row.tries, row.crashes) for row in charged} == {(1, 1)}
+
+
+def test_a_stop_does_not_wait_for_a_child_that_is_not_ready(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    path = slow_children(tmp_path, begun)
+    server = start_server("--isolate", "--shutdown-timeout", "1000", PYTHONPATH=path)
+    wait_until(begun.exists, "the start of the child")
+    assert server.terminate() == 0

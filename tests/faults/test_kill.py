@@ -102,12 +102,12 @@ def test_a_late_outcome_of_a_frozen_server_is_refused(
     gate = tmp_path / "gate"
     row = push_task_to_queue(tasks.wait_for, str(gate), "done")
     wait_until(Path(f"{gate}.begun").exists)
-    frozen.process.send_signal(19)  # SIGSTOP
+    frozen.freeze()
     gate.touch()
     rescuer = start_server(port=free_port(), LEEK_LEASE="0.5")
     row.wait(60)
     owner = QueuedTasks.objects.get(pk=row.pk).owner_id
-    frozen.process.send_signal(18)  # SIGCONT
+    frozen.thaw()
     wait_until(lambda: "the lease was lost" in frozen.log, "the refusal")
     row.refresh_from_db()
     assert (row.state, row.owner_id, row.tries) == (State.SUCCESSFUL, owner, 1)

@@ -257,6 +257,22 @@ def test_signals_that_come_to_the_very_end_change_nothing(
     assert not Servers.objects.exists()
 
 
+@pytest.mark.logs_errors
+def test_a_second_signal_also_ends_the_wait_for_the_database(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server("--shutdown-timeout", "1000")
+    gate = tmp_path / "gate"
+    row = running(gate, tasks.wait_for, str(gate))
+    with locked_table():
+        gate.touch()
+        wait_until(lambda: f"Task {row.pk} tests.site.tasks.wait_for succeeded" in server.log)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_stopping(server)
+        assert server.terminate() == 0
+    assert "could not be stored in time" in server.log
+
+
 def test_the_lease_lives_until_the_drain_is_over(start_server: StartServer, tmp_path: Path) -> None:
     lease = 2
     ending = start_server("--shutdown-timeout", "3600", LEEK_LEASE=str(lease))

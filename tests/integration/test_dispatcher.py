@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from leek import agenda, leases, lifecycle
 from leek.api import push_many
-from leek.models import QueuedTasks
+from leek.models import QueuedTasks, State
 from leek.outcome import Claimed
 from leek.server import dispatcher as module
 from leek.server.alarm import Alarm
@@ -57,6 +57,12 @@ class Scene:
             on_idle=self.idle_for.append,
             on_exhausted=lambda: None,
         )
+
+    def turn(self, times: int) -> None:
+        """Have the dispatcher do some turns, without sleeping before them."""
+        for _ in range(times):
+            self.alarm.ring()
+            self.dispatcher.run_once()
 
 
 @pytest.fixture
@@ -217,34 +223,57 @@ def test_one_suspect_at_a_time_is_handed_on(scene: Scene) -> None:
     suspects(3)
     scene.dispatcher.run_once()
     scene.alarm.agenda_changed()
-    scene.dispatcher.run_once()
+    scene.turn(2)
     assert scene.backlog.waiting == 1
     suspect = scene.backlog.take()
     assert suspect
     assert suspect.suspect
+    scene.backlog.done()
     scene.dispatcher.task_ended(suspect)
-    scene.dispatcher.run_once()
+    scene.turn(2)
     assert scene.backlog.waiting == 1
 
 
-def test_a_suspect_is_claimed_though_the_workers_are_busy(scene: Scene) -> None:
+def test_a_suspect_is_claimed_when_a_worker_can_start_it_and_before_others(scene: Scene) -> None:
     push_many([(noop, (), {})] * 2)
     scene.dispatcher.run_once()
     suspects(1)
+    push_many([(noop, (), {})] * 9)
+    scene.alarm.agenda_changed()
+    scene.turn(2)
+    assert scene.backlog.unfinished == 2  # both workers have something to do
+    ended = scene.backlog.take()
+    assert ended
+    scene.backlog.done()
+    scene.dispatcher.task_ended(ended)
+    scene.dispatcher.run_once()
+    assert [task.suspect for task in scene.backlog.drain()] == [False, True]
+
+
+def test_a_suspect_that_nothing_could_run_is_due_again_later(scene: Scene) -> None:
+    suspects(1)
+    scene.turn(2)
+    suspect = scene.backlog.take()
+    assert suspect
+    scene.backlog.done()
+    scene.dispatcher.put_off(suspect)
+    scene.dispatcher.run_once()
+    row = QueuedTasks.objects.get()
+    assert (row.state, row.owner_id, row.suspect) == (State.DEFERRED, None, True)
     scene.alarm.agenda_changed()
     scene.dispatcher.run_once()
-    assert scene.backlog.waiting == 3
+    assert scene.backlog.unfinished == 0
 
 
 def test_a_suspect_that_is_given_back_makes_way_for_the_next(scene: Scene) -> None:
     suspects(2)
-    scene.dispatcher.run_once()
+    scene.turn(2)
     suspect = scene.backlog.take()
     assert suspect
     scene.backlog.done()
     scene.dispatcher.give_back(suspect)
     scene.alarm.agenda_changed()
-    scene.dispatcher.run_once()
+    scene.turn(2)
     assert scene.backlog.waiting == 1
 
 

@@ -47,7 +47,9 @@ def retry(claimed: Claimed, delay: float = 60, **options: Any) -> Retry:
 
 def crash(claimed: Claimed, max_crashes: int = 3) -> Crash:
     """Return the outcome of a task that took its process down."""
-    return Crash(claimed, timezone.now(), timezone.now(), "exited with 3", max_crashes)
+    return Crash(
+        claimed, timezone.now(), timezone.now(), "exited with 3", max_crashes, was_alone=True
+    )
 
 
 def states() -> list[int]:
@@ -219,6 +221,22 @@ def test_a_server_that_registers_again_has_one_lease() -> None:
     assert Servers.objects.get().pk == second.pk != first.pk
 
 
+class TestLostAnswers:
+    """Settling again what is stored already, because the answer to the commit got lost."""
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [success, failure, retry, crash, lambda claimed: retry(claimed, spends_try=False)],
+    )
+    def test_is_no_lost_lease(self, outcome: Any) -> None:
+        push_task_to_queue(noop)
+        (claimed,) = lifecycle.claim(a_server().pk, 1, 1, None)
+        settled = outcome(claimed)
+        assert lifecycle.settle([settled]) == lifecycle.settle([settled]) == []
+        row = QueuedTasks.objects.get()
+        assert row.tries + row.crashes <= 1
+
+
 class TestCrash:
     """Settling a run that ended with its process."""
 
@@ -246,7 +264,7 @@ class TestCrash:
         for number in range(1, 4):
             (claimed,) = lifecycle.claim(a_server(number).pk, 1, 1, None)
             lifecycle.settle([crash(claimed)])
-        with pytest.raises(TaskFailed, match="exited with 3, for the 3") as caught:
+        with pytest.raises(TaskFailed, match=r"exited with 3 \(crash 3 of 3\)") as caught:
             row.wait(60)
         assert caught.value.type == "leek.exceptions.WorkerLost"
         assert (row.crashes, row.tries) == (3, 0)
@@ -304,17 +322,24 @@ class TestSuspects:
         row.refresh_from_db()
         assert (row.state, row.crashes, row.suspect) == (State.FAILED, 3, False)
 
+    def test_may_be_postponed(self) -> None:
+        server, claimed = self.suspects(1)
+        lifecycle.postpone(claimed, 60)
+        row = QueuedTasks.objects.get()
+        assert (row.state, row.owner_id, row.suspect) == (State.DEFERRED, None, True)
+        assert lifecycle.claim_suspect(server.pk, 2, None) == []
+
     def test_are_charged_when_nobody_knows_again_and_others_are_not(self) -> None:
         server, (claimed,) = self.suspects(1)
         other = push_task_to_queue(noop)
         lifecycle.claim(server.pk, 2, 9, None)
         assert lifecycle.rescue(server, None, 3, even_if_renewed=True) == (2, [])
         last = a_server(3)
-        assert QueuedTasks.objects.get(pk=claimed.id).crashes == 2
+        assert QueuedTasks.objects.get(pk=claimed.id).crashes == 1
         other.refresh_from_db()
         assert (other.crashes, other.suspect) == (0, True)
         assert lifecycle.claim_suspect(last.pk, 1, None)[0].id == claimed.id
-        assert lifecycle.rescue(last, None, 3, even_if_renewed=True) == (0, [claimed.id])
+        assert lifecycle.rescue(last, None, 2, even_if_renewed=True) == (0, [claimed.id])
 
 
 class TestRescue:
@@ -411,3 +436,17 @@ class TestFinishedTasks:
         assert lifecycle.purge([failed.pk, waiting.pk]) == 1
         assert list(QueuedTasks.objects.all()) == [waiting]
         assert not FailedTasks.objects.exists()
+
+
+def test_a_task_that_was_read_begins_to_be_parked_anew() -> None:
+    server = a_server()
+    push_task_to_queue(noop)
+    for number, parks in enumerate((True, False)):
+        QueuedTasks.objects.update(state=State.READY)
+        (claimed,) = lifecycle.claim(server.pk, number, 1, None)
+        lifecycle.settle([retry(claimed, spends_try=not parks)])
+        assert (QueuedTasks.objects.get().parked_since is not None) is parks
+
+
+def test_nothing_is_purged_where_nothing_is_named() -> None:
+    assert lifecycle.purge([]) == 0

@@ -241,8 +241,9 @@ class Bench:
             on_outcome=self.outcomes.append,
             on_ended=lambda claimed: None,
             give_back=self.given_back.append,
+            put_off=self.given_back.append,
         )
-        self.worker = Worker(Outage(), shared, Isolation(executor, ChildLimits(3)), 0, lambda: None)
+        self.worker = Worker(Outage(), shared, Isolation(executor, ChildLimits()), 0, lambda: None)
         shared.notes.remove()
 
     def work_on(self, *, owner: int) -> Claimed:
@@ -250,7 +251,9 @@ class Bench:
         payload = dump_task("builtins.len", ([],), {}, "auto")
         claimed = Claimed(1, "builtins.len", payload, 0, 0, 0, None, False, owner, 1)
         self.backlog.put([claimed])
-        self.worker.run_once()
+        thread = threading.Thread(target=self.worker.run_once)  # which has no connections yet
+        thread.start()
+        thread.join()
         return claimed
 
 

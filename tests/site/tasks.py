@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -149,14 +150,51 @@ def close_all_files() -> None:
     os.closerange(3, 1000)
 
 
-def leave_a_process_and_exit() -> None:
-    """Fork a process that lives a while and holds all that is open; then end."""
+def leave_a_process_and_exit(gate: str) -> None:
+    """Fork a process that says by a file that it lives, and holds all that is open; then end."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        time.sleep(20)
+        say_begun(gate)
+        time.sleep(10_000)
+    while not Path(f"{gate}.begun").exists():
+        time.sleep(0.005)
     os._exit(3)
+
+
+def shut_the_pipe_soon() -> None:
+    """Have the process live on when the task has ended, but hear nothing more from its parent."""
+    threading.Thread(target=threading.Event().wait).start()
+    sockets = [socket.socket(fileno=os.dup(number)) for number in range(3, 20) if is_pipe(number)]
+
+    def shut() -> None:
+        for each in sockets:
+            each.shutdown(socket.SHUT_RDWR)
+
+    threading.Timer(0.2, shut).start()
+
+
+def is_pipe(number: int) -> bool:
+    """Tell whether a file descriptor is one end of a pair of sockets."""
+    try:
+        with socket.socket(fileno=os.dup(number)) as end:
+            return end.family == socket.AF_UNIX and not end.getpeername()
+    except OSError:
+        return False
+
+
+def query_for_ever() -> None:
+    """Ask the database again and again."""
+    while True:
+        count_rows(1)
+
+
+def count_rows(number: int) -> int:
+    """Return a number, by way of the database."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {int(number)}")
+        return int(cursor.fetchall()[0][0])
 
 
 def command_line() -> list[str]:
@@ -191,6 +229,14 @@ def start_a_thread_that_never_ends() -> int:
     """Start a thread that Python waits for at its end; return the process."""
     threading.Thread(target=threading.Event().wait).start()
     return os.getpid()
+
+
+def die_at(gate: str, tag: str) -> None:
+    """Count this run in a file, and die as soon as the file `gate` is there."""
+    with Path(f"{gate}.runs").open("a") as file:
+        file.write("x")
+    wait_for(gate)
+    kill_own_process()
 
 
 def record_and_die(tag: str) -> None:

@@ -1,11 +1,14 @@
 """The notes of what is being run, as the next server on the host reads them."""
 
+import mmap
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from uuid import uuid4
+
+import pytest
 
 from leek.server.notes import RunningNotes, remove_notes, was_running
 from tests.support import ROOT
@@ -39,6 +42,16 @@ def test_notes_tell_what_a_process_was_running_when_it_died() -> None:
     assert was_running(boot) == {4711, 4713}
 
 
+def test_a_child_is_charged_with_the_end_of_its_server_only_if_nobody_else_can_be() -> None:
+    boot = uuid4()
+    notes = RunningNotes(boot, workers=2)
+    notes.note(0, 4711, in_child=True)
+    assert was_running(boot) == {4711}
+    notes.note(1, 4712)
+    assert was_running(boot) == {4712}
+    assert notes.running() == {4711, 4712}
+
+
 def test_nothing_was_running_is_not_the_same_as_nobody_knows() -> None:
     boot = uuid4()
     RunningNotes(boot, workers=2)
@@ -51,8 +64,11 @@ def test_nothing_was_running_is_not_the_same_as_nobody_knows() -> None:
 def test_a_stop_that_gives_all_back_leaves_nothing_to_charge() -> None:
     boot = uuid4()
     notes = RunningNotes(boot, workers=2)
-    notes.note(1, 4711)
-    notes.clear()
+    notes.note(0, 4711)
+    notes.note(1, 4712)
+    notes.keep([4712])  # whose crash is not stored yet
+    assert was_running(boot) == {4712}
+    notes.keep([])
     assert was_running(boot) == set()
 
 
@@ -68,3 +84,16 @@ def test_where_no_file_can_be_made_nobody_knows() -> None:
     notes.note(0, 4711)
     assert notes.running() == {4711}
     assert was_running(other) is None
+
+
+def test_a_file_that_cannot_be_mapped_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    map_memory = mmap.mmap
+
+    def refuse_files(descriptor: int, size: int) -> mmap.mmap:
+        if descriptor >= 0:
+            raise OSError("no")
+        return map_memory(descriptor, size)
+
+    monkeypatch.setattr("leek.server.notes.mmap.mmap", refuse_files)
+    RunningNotes(boot := uuid4(), workers=1).note(0, 4711)
+    assert was_running(boot) is None

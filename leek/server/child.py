@@ -49,10 +49,13 @@ class Report:
 
 def main(descriptor: int) -> None:
     """Run the tasks that come through the pipe, until it is closed at the other end."""
-    pipe = Connection(descriptor)
-    errand: Errand = pipe.recv()
-    sys.argv = errand.argv
     _die_with_the_server()
+    pipe = Connection(descriptor)
+    try:
+        errand: Errand = pipe.recv()
+    except EOFError:  # the server ended as this process began
+        return
+    sys.argv = errand.argv
     with on_stop_signals(lambda: None, -1):  # only the server decides when this process ends
         django.setup()
         pipe.send(READY)

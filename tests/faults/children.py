@@ -7,8 +7,15 @@ from tests.support import ROOT
 
 
 def slow_children(folder: Path, begun: Path) -> str:
-    """Return a PYTHONPATH on which child processes say by a file that they start, for ever."""
-    return _path(folder, f"pathlib.Path({str(begun)!r}).touch(); time.sleep(1000)")
+    """Return a PYTHONPATH on which child processes say by a file that they start, for ever.
+
+    That is as long as the server lives.
+    """
+    return _path(
+        folder,
+        f"parent = os.getppid(); pathlib.Path({str(begun)!r}).touch()",
+        "while os.getppid() == parent: time.sleep(0.02)",
+    )
 
 
 def spoilt_children(folder: Path, mended: Path) -> str:
@@ -16,11 +23,8 @@ def spoilt_children(folder: Path, mended: Path) -> str:
     return _path(folder, f"pathlib.Path({str(mended)!r}).exists() or os._exit(7)")
 
 
-def _path(folder: Path, act: str) -> str:
-    code = f"""
-import os, pathlib, sys, time
-if "leek.server.child" in " ".join(sys.orig_argv):
-    {act}
-"""
-    (folder / "sitecustomize.py").write_text(code)
+def _path(folder: Path, *lines: str) -> str:
+    condition = 'if "leek.server.child" in " ".join(sys.orig_argv):'
+    code = ["import os, pathlib, sys, time", condition, *(f"    {line}" for line in lines)]
+    (folder / "sitecustomize.py").write_text("\n".join(code))
     return os.pathsep.join([str(folder), str(ROOT)])

@@ -27,7 +27,7 @@ from leek.server.conversation import MOST_SLOW
 from leek.server.listener import MOST_SILENT, Listener
 from tests.conftest import StartServer
 from tests.faults.footprint import IS_TOLD, footprint
-from tests.faults.troubles import locked_table
+from tests.faults.troubles import locked_table, uses_wal
 from tests.site import tasks
 from tests.support import LeekServer, wait_until
 
@@ -234,6 +234,7 @@ def test_thousands_of_connections_come_and_go(start_server: StartServer) -> None
     wait_until(nothing_is_left(server, before), "the end of all connections")
 
 
+@pytest.mark.skipif(uses_wal(), reason="with write-ahead logging nobody keeps readers out")
 def test_questions_that_a_database_does_not_answer_keep_out_only_their_like(
     start_server: StartServer,
 ) -> None:
@@ -241,10 +242,12 @@ def test_questions_that_a_database_does_not_answer_keep_out_only_their_like(
     threads, _ = held_by(server)
     with ExitStack() as stack, locked_table():
         askers = [stack.enter_context(connect(server.port)) for _ in range(3 * MOST_SLOW)]
-        for asker in askers:
+        for asker in askers[:MOST_SLOW]:
             say(asker, encode_word("waiting"))
-        refused = [heard_until_the_end(asker) for asker in askers[MOST_SLOW:]]
-        assert set(refused) == {b""}
+        wait_until(lambda: footprint(server.process.pid).threads == threads + MOST_SLOW)
+        for asker in askers[MOST_SLOW:]:
+            say(asker, encode_word("waiting"))
+        assert {heard_until_the_end(asker) for asker in askers[MOST_SLOW:]} == {b""}
         assert client.ask("ping", port=server.port).ok
         assert footprint(server.process.pid).threads <= threads + MOST_SLOW
     assert_at_work(server)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.faults.chaos import clocks, log, sessions
+from tests.faults.chaos.schedule import CLOCK_SLOT
 from tests.support import ROOT, free_port
 
 LEEK_SERVER = (sys.executable, "-m", "django", "leek_server")
@@ -46,7 +47,9 @@ class Slot:
         self.clock = folder / f"clock-{number}"
         self.is_frozen = False
         self._options = options
-        self._environment = environment
+        self._environment = dict(environment)
+        if number == CLOCK_SLOT:
+            self._environment |= clocks.environment(self.clock)
         self._process: subprocess.Popen[bytes] | None = None
         self._cause = ""
         self._due = 0.0
@@ -127,7 +130,7 @@ class Slot:
         with self.log.open("a") as stream:
             self._process = subprocess.Popen(
                 [*LEEK_SERVER, "-v0", "--port", str(self.port), *self._options],
-                env={**self._environment, **clocks.environment(self.clock)},
+                env=self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,

@@ -20,7 +20,7 @@ OUTCOMES: dict[Ending, Callable[[Claimed], Outcome]] = {
     Ending.RETRY_LATER: lambda claimed: Retry(claimed, NOON, NOON, ERROR, LATER),
     Ending.PARK: lambda claimed: Retry(claimed, NOON, NOON, ERROR, LATER, spends_try=False),
     Ending.FAILURE: lambda claimed: Failure(claimed, NOON, NOON, ERROR),
-    Ending.CRASH: lambda claimed: Crash(claimed, NOON, NOON, "died", MAX_CRASHES),
+    Ending.CRASH: lambda claimed: Crash(claimed, NOON, NOON, "died", MAX_CRASHES, was_alone=True),
 }
 
 

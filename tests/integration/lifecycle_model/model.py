@@ -35,8 +35,8 @@ def fence_of(claimed: Claimed) -> Fence:
     return Fence(claimed.id, claimed.owner, claimed.claim)
 
 
-def crashes_with_one_more(crashes: int, is_suspect: bool) -> int:
-    """Return the number of crashes after one more."""
+def crashes_with_proof(crashes: int, is_suspect: bool) -> int:
+    """Return the number of crashes after one in a process that ran nothing else."""
     return crashes + (2 if is_suspect and not crashes else 1)
 
 
@@ -91,9 +91,12 @@ class Task:
         """End it, and free its key."""
         self.state, self.key, self.is_suspect = state, None, False
 
-    def crash(self) -> None:
-        """Charge it with the end of its process; a suspect then has ended the one before, too."""
-        self.crashes = crashes_with_one_more(self.crashes, self.is_suspect)
+    def crash(self, *, was_alone: bool) -> None:
+        """Charge it with the end of its process; a suspect that was alone ended the former, too."""
+        if was_alone:
+            self.crashes = crashes_with_proof(self.crashes, self.is_suspect)
+        else:
+            self.crashes += 1
         if self.crashes >= MAX_CRASHES:
             self.finish(State.FAILED)
         else:
@@ -173,21 +176,22 @@ class Model:
             return self._is_settled(claimed, ending)
         task = self.tasks[claimed.id]
         task.tries += ending not in (Ending.PARK, Ending.CRASH)
-        task.is_parked |= ending is Ending.PARK
+        if ending in (Ending.PARK, Ending.RETRY_NOW, Ending.RETRY_LATER):
+            task.is_parked = ending is Ending.PARK
         match ending:
             case Ending.SUCCESS:
                 task.finish(State.SUCCESSFUL)
             case Ending.FAILURE:
                 task.finish(State.FAILED)
             case Ending.CRASH:
-                task.crash()
+                task.crash(was_alone=True)
             case _:
                 task.put_off(is_due=ending is Ending.RETRY_NOW)
         return True
 
     def _is_settled(self, claimed: Claimed, ending: Ending) -> bool | None:
         """Tell whether just this is stored: it comes again if the answer to a commit got lost."""
-        crashes = crashes_with_one_more(claimed.crashes, claimed.suspect)
+        crashes = crashes_with_proof(claimed.crashes, claimed.suspect)
         is_last = ending is Ending.CRASH and crashes >= MAX_CRASHES
         if ending is not Ending.SUCCESS and ending is not Ending.FAILURE and not is_last:
             return None
@@ -227,7 +231,7 @@ class Model:
         owned = self.owned(server)
         for task in owned:
             if task.is_suspect if was_running is None else task.id in was_running:
-                task.crash()
+                task.crash(was_alone=False)
             else:
                 task.is_suspect |= was_running is None
                 task.give_back()

@@ -232,11 +232,13 @@ def test_a_fresh_clone_sends_a_hundred_mails(tmp_path: Path) -> None:
     assert "all 100 arrived" in done.stdout
 
 
-def test_a_hundred_mails_arrive_on_each_database(transactional_db: None) -> None:
-    name = str(connection.settings_dict["NAME"])
-    url = os.environ.get("DATABASE_URL")
-    on_server = url and urlsplit(url)._replace(path=f"/{name}").geturl()
-    done = python(MANAGE, "demo", "--once", **site(on_server or Path(name)))
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="the demo has a file of its own, as a fresh clone has"
+)
+def test_a_hundred_mails_arrive_on_each_server(transactional_db: None) -> None:
+    url = urlsplit(os.environ["DATABASE_URL"])
+    place = url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    done = python(MANAGE, "demo", "--once", **site(place))
     assert done.returncode == 0, done.stdout + done.stderr
     assert SuccessTasks.objects.count() == COUNT
 

@@ -1,5 +1,6 @@
 """What may be the matter with a database, for as long as a block lasts."""
 
+import gc
 import socket
 import sqlite3
 import subprocess
@@ -27,6 +28,7 @@ def away(database: Database) -> Iterator[None]:
         yield
     finally:
         database.start()
+        gc.collect()  # Django leaves connections open whose init_command fails
 
 
 @contextmanager

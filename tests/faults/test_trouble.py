@@ -257,10 +257,12 @@ def stubborn(database: Server) -> Iterator[Any]:
 
 
 def is_waiting(database: Server) -> bool:
-    """Tell whether somebody waits for a lock."""
+    """Tell whether a settlement waits for the lock of a success that is stored already."""
     sql = {
         "postgresql": "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
-        "mysql": "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+        # innodb_trx would tell, but shows what was, as long as it is asked every now and then.
+        "mysql": "SELECT 1 FROM information_schema.processlist"
+        " WHERE command = 'Query' AND info LIKE 'INSERT INTO%leek_successtasks%'",
     }
     with database.connect_as_admin() as admin, admin.cursor() as cursor:
         cursor.execute(sql[connection.vendor])

@@ -262,14 +262,3 @@ class FailedTasks(QueueModel):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.exception_type}"
-
-
-def has_referrers(alias: str) -> bool:
-    """Tell whether models of the site refer to tasks or outcomes, and are in this database."""
-    return any(
-        relation.related_model._meta.app_label != QueuedTasks._meta.app_label
-        and router.allow_migrate_model(alias, relation.related_model)
-        for model in (QueuedTasks, SuccessTasks, FailedTasks)
-        for relation in model._meta.get_fields(include_hidden=True)
-        if isinstance(relation, models.ForeignObjectRel)
-    )

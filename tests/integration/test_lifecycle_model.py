@@ -7,7 +7,7 @@ from django.db import connection
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from leek import lifecycle
+from leek.lifecycle import sets
 from leek.models import QueuedTasksQuerySet
 from tests.integration.lifecycle_model.comparison import FenceViolated
 from tests.integration.lifecycle_model.machine import Queue
@@ -42,9 +42,9 @@ def test_leek_keeps_the_rules_of_claims_leases_and_outcomes() -> None:
 
 def test_the_model_sees_that_a_fence_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def whoever_claimed_them(server_id: int | None, number: int) -> QueuedTasksQuerySet:
-        return lifecycle._tasks().running()
+        return sets.tasks().running()
 
-    monkeypatch.setattr(lifecycle, "_claimed", whoever_claimed_them)
+    monkeypatch.setattr(sets, "claimed", whoever_claimed_them)
     until_the_first_find = settings(
         SETTINGS,
         max_examples=1000,

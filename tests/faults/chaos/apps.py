@@ -65,10 +65,10 @@ def _log_runs() -> None:
 
 def _break_fence() -> None:
     """Let each outcome settle its task, whoever has claimed it since."""
-    from leek import lifecycle
+    from leek.lifecycle import sets
     from leek.models import QueuedTasksQuerySet
 
     def unfenced(server_id: int | None, number: int) -> QueuedTasksQuerySet:
-        return lifecycle._tasks().running()
+        return sets.tasks().running()
 
-    lifecycle._claimed = unfenced
+    sets.claimed = unfenced

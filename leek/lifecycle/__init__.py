@@ -1,0 +1,37 @@
+"""The only place that moves a task between states: one function, one transaction per move.
+
+    push ──► READY ──claim──► RUNNING ──settle──► SUCCESSFUL
+               ▲  ◄──release, rescue──┤ ├────────► FAILED ──retry_failed──► READY
+               └─promote── DEFERRED ◄─┘
+
+A suspect is the exception: given back it is DEFERRED, and only `claim_suspect` takes it from there.
+
+Each move of a claimed task is fenced: it changes a row only while it has this owner and this claim
+number. Each transaction begins with a write, because one that begins with a read cannot become a
+writer on SQLite while another one writes.
+"""
+
+from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
+from leek.lifecycle.finished import purge, retry_failed
+from leek.lifecycle.pushing import push, push_many
+from leek.lifecycle.releasing import postpone, release, release_all, release_claim
+from leek.lifecycle.rescuing import Rescued, rescue
+from leek.lifecycle.settling import settle
+
+__all__ = [
+    "Rescued",
+    "claim",
+    "claim_one",
+    "claim_suspect",
+    "postpone",
+    "promote",
+    "purge",
+    "push",
+    "push_many",
+    "release",
+    "release_all",
+    "release_claim",
+    "rescue",
+    "retry_failed",
+    "settle",
+]

@@ -1,0 +1,50 @@
+"""READY ──claim──► RUNNING, and DEFERRED ──promote──► READY"""
+
+from leek.database import claim_rows
+from leek.lifecycle import sets
+from leek.models import QueuedTasks, QueuedTasksQuerySet, State
+from leek.outcome import Claimed
+
+COLUMNS = Claimed._fields[:-2]  # all but the fence
+
+
+def promote(queues: list[str] | None, limit: int) -> int:
+    """Make up to `limit` deferred tasks ready whose time has come; return how many."""
+    due = sets.tasks().of_queues(queues).due().filter(suspect=False).values_list("pk", flat=True)
+    return (
+        sets.tasks()
+        .filter(pk__in=list(due[:limit]), state=State.DEFERRED)
+        .update(state=State.READY)
+    )
+
+
+def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> list[Claimed]:
+    """Take up to `limit` ready tasks for a server, the most urgent first.
+
+    `number` is one that the server has never used before.
+    """
+    return _claim(sets.tasks().of_queues(queues).ready(), server_id, number, limit)
+
+
+def claim_suspect(server_id: int, number: int, queues: list[str] | None) -> list[Claimed]:
+    """Take one suspect for a server that has no other, so that a crash can be charged to it."""
+    return _claim(sets.tasks().of_queues(queues).suspects(), server_id, number, limit=1)
+
+
+def _claim(
+    candidates: QueuedTasksQuerySet, server_id: int, number: int, limit: int
+) -> list[Claimed]:
+    rows = claim_rows(
+        candidates, limit, COLUMNS, state=State.RUNNING, owner_id=server_id, claim=number
+    )
+    return [Claimed._make((*row, server_id, number)) for row in rows]
+
+
+def claim_one(row: QueuedTasks) -> Claimed:
+    """Take one unclaimed task for the caller's own process, which has no lease."""
+    number = row.claim + 1
+    sets.tasks().filter(pk=row.pk, state__in=(State.READY, State.DEFERRED)).update(
+        state=State.RUNNING, claim=number
+    )
+    columns = sets.claimed(None, number).values_list(*COLUMNS).get(pk=row.pk)
+    return Claimed._make((*columns, None, number))

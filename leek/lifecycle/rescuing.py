@@ -1,0 +1,63 @@
+"""RUNNING ──rescue──► READY, DEFERRED or FAILED: what is done with a dead server's tasks"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from django.db import transaction
+from django.utils import timezone
+
+from leek.database import Now
+from leek.lifecycle import sets
+from leek.lifecycle.releasing import release_all
+from leek.lifecycle.settling import settle_crash
+from leek.models import Servers, queue_database
+from leek.outcome import Claimed, Crash
+
+
+class Rescued(NamedTuple):
+    """What became of a dead server's tasks: the number given back, the ids of those that failed."""
+
+    given_back: int
+    lost: list[int]
+
+
+def rescue(
+    dead: Servers,
+    was_running: Collection[int] | None,
+    max_crashes: int,
+    *,
+    even_if_renewed: bool = False,
+) -> Rescued | None:
+    """End the lease of a dead server and give its tasks back; return what became of them.
+
+    Those that it was running crashed with it: at the `max_crashes`th crash a task fails as
+    WorkerLost. Where nobody knows what it was running (`was_running` None), all are suspects;
+    charged is only the one that was a suspect before, because a server runs these one at a time.
+    Return None, and do nothing, if the lease was renewed in the meantime, or another server was
+    faster.
+    """
+    alias = queue_database()
+    lease = Servers.objects.using(alias).filter(pk=dead.pk)
+    if not even_if_renewed:
+        lease = lease.filter(expires_at__lt=Now())
+    with transaction.atomic(using=alias):
+        if not lease._raw_delete(alias):  # one statement: delete() may read first
+            return None
+        crashes = _crashes(dead.pk, was_running, max_crashes)
+        for crash in crashes:
+            settle_crash(crash)
+        if was_running is None:
+            sets.owned(dead.pk).update(suspect=True)
+        lost = [crash.claimed.id for crash in crashes if crash.is_last]
+        return Rescued(len(crashes) - len(lost) + release_all(dead.pk), lost)
+
+
+def _crashes(server_id: int, was_running: Collection[int] | None, max_crashes: int) -> list[Crash]:
+    """Return the crashes of the tasks that a dead server was running."""
+    owned = sets.owned(server_id)
+    known = {"suspect": True} if was_running is None else {"pk__in": was_running}
+    now = timezone.now()
+    return [
+        Crash(Claimed._make(row), now, now, "died", max_crashes)
+        for row in owned.filter(**known).values_list(*Claimed._fields)
+    ]

@@ -1,0 +1,49 @@
+"""The sets of rows that moves are made of, and the fence around those that are claimed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Case, When
+
+from leek.models import QueuedTasks, QueuedTasksQuerySet, State, queue_database
+from leek.outcome import Claimed, Outcome
+
+GIVEN_BACK: dict[str, Any] = {
+    "state": Case(When(suspect=True, then=State.DEFERRED), default=State.READY),
+    "owner": None,
+}
+
+
+class Superseded(Exception):
+    """Some rows are no longer their claim's."""
+
+
+def tasks() -> QueuedTasksQuerySet:
+    """Return all tasks."""
+    return QueuedTasks.objects.using(queue_database())
+
+
+def claimed(server_id: int | None, number: int) -> QueuedTasksQuerySet:
+    """Keep the tasks that one claim of a server took, and that are still its: the fence."""
+    return tasks().running().filter(owner=server_id, claim=number)
+
+
+def owned(server_id: int) -> QueuedTasksQuerySet:
+    """Keep the tasks that a server has claimed, whenever."""
+    return tasks().running().filter(owner=server_id)
+
+
+def by_fence(claimed: Iterable[Claimed]) -> dict[tuple[int | None, int], list[int]]:
+    """Return the ids of claimed tasks, by owner and claim number."""
+    ids = defaultdict(list)
+    for task in claimed:
+        ids[task.owner, task.claim].append(task.id)
+    return ids
+
+
+def move(outcomes: Sequence[Outcome], **changes: Any) -> None:
+    """Change the tasks of these outcomes; raise Superseded if one is no longer its claim's."""
+    for fence, ids in by_fence(outcome.claimed for outcome in outcomes).items():
+        if claimed(*fence).filter(pk__in=ids).update(**changes) != len(ids):
+            raise Superseded

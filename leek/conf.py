@@ -6,9 +6,6 @@ Nothing is cached, so Django's ``override_settings`` works.
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar, overload
 
@@ -17,13 +14,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 from environ import Env
 
+from leek import setting_kinds as kinds
+from leek.setting_kinds import Kind
+
 T = TypeVar("T")
-_env = Env()
-
-
 PREFIX = "LEEK_"  # of the environment variables
-DAY = 86_400.0  # seconds
-CENTURY = 36_525 * DAY
+_env = Env()
 
 
 def _dictionary() -> dict[Any, Any]:
@@ -39,127 +35,6 @@ class InvalidSetting(ImproperlyConfigured):
         super().__init__(f"{problem} {remedy}")
         self.problem = problem
         self.remedy = remedy
-
-
-@dataclass(frozen=True)
-class Kind(Generic[T]):
-    """What values a setting takes: in words, as a function, and as a text of the environment.
-
-    `accept` and `parse` raise TypeError, ValueError or OverflowError for anything else.
-    """
-
-    expected: str
-    accept: Callable[[Any], T]
-    parse: Callable[[str], Any] = str
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(value)
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(value)
-    return value
-
-
-def _seconds(value: Any) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise ValueError(value)
-    if not 0 <= seconds <= CENTURY:
-        raise ValueError(value)
-    return float(seconds)
-
-
-def _period(value: Any) -> float:
-    if not 0 < (seconds := _seconds(value)) <= DAY:
-        raise ValueError(value)
-    return seconds
-
-
-def _period_or_none(value: Any) -> float | None:
-    return None if value is None else _period(value)
-
-
-def _parse_flag(text: str) -> bool:
-    if text.lower() in Env.BOOLEAN_TRUE_STRINGS:
-        return True
-    if text.lower() in ("false", "off", "n", "no", "0"):
-        return False
-    raise ValueError(text)
-
-
-def _parse_names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _number(low: int, high: float = float("inf")) -> Callable[[Any], int]:
-    def accept(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(value)
-        return value
-
-    return accept
-
-
-def _names_or_none(value: Any) -> list[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list | tuple | set) or not value:
-        raise ValueError(value)
-    return [_text(name) for name in value]
-
-
-def _aliases(value: Any) -> dict[str, str]:
-    """Accept paths by their former paths; one step leads from any of these to the present one."""
-    if not isinstance(value, dict) or not value.keys().isdisjoint(value.values()):
-        raise ValueError(value)
-    return {_path(former): _path(present) for former, present in value.items()}
-
-
-def _path(value: Any) -> str:
-    names = _text(value).split(".")
-    if len(names) < 2 or not all(name.isidentifier() for name in names):
-        raise ValueError(value)
-    return str(value)
-
-
-def _parse_pairs(text: str) -> dict[str, str]:
-    pairs = [pair.split("=") for pair in _parse_names(text)]
-    return {former.strip(): present.strip() for former, present in pairs}
-
-
-def _choice(*choices: str) -> Kind[str]:
-    def accept(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(value)
-        return str(value)
-
-    return Kind("one of " + ", ".join(f'"{choice}"' for choice in choices), accept)
-
-
-def _alias_or_none(value: Any) -> str | None:
-    if value is not None and value not in django_settings.DATABASES:
-        raise ValueError(value)
-    return value  # type: ignore[no-any-return]
-
-
-TEXT = Kind("a text", _text)
-FLAG = Kind("True or False", _flag, _parse_flag)
-PORT = Kind("a port number from 1 to 65535", _number(1, 65535), int)
-ANY_PORT = Kind("a port number from 0 to 65535", _number(0, 65535), int)
-COUNT = Kind("a whole number from 1", _number(1), int)
-SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
-PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
-PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)
-NAMES = Kind("a list of names, or None for all", _names_or_none, _parse_names)
-ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
-ALIASES = Kind(
-    "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs
-)
 
 
 class Setting(Generic[T]):
@@ -209,25 +84,25 @@ class Setting(Generic[T]):
 class Config:
     """Every setting, by its key."""
 
-    TASKS_HOST = Setting("localhost", TEXT)
-    TASKS_PORT = Setting(8002, PORT)
-    HINT_TIMEOUT = Setting(0.25, PERIOD)
-    DATABASE = Setting(None, ALIAS)
-    SERIALIZER = Setting("auto", _choice("auto", "json", "pickle"))
-    ALIASES = Setting({}, ALIASES)
-    EAGER = Setting(False, FLAG)
-    WORKERS = Setting(1, COUNT)
-    QUEUES = Setting(None, NAMES)
-    ISOLATE = Setting(False, FLAG)
-    TIMEOUT = Setting(None, PERIOD_OR_NONE)
-    MAX_RETRIES = Setting(3, COUNT)
-    RETRY_DELAY = Setting(1, SECONDS)
-    RETRY_DELAY_MAX = Setting(600, SECONDS)
-    MAX_CRASHES = Setting(3, COUNT)
-    PARK_FOR = Setting(86_400, SECONDS)
-    LEASE = Setting(30, PERIOD)
-    POLL_INTERVAL = Setting(1, PERIOD)
-    SHUTDOWN_TIMEOUT = Setting(8, SECONDS)
+    TASKS_HOST = Setting("localhost", kinds.TEXT)
+    TASKS_PORT = Setting(8002, kinds.PORT)
+    HINT_TIMEOUT = Setting(0.25, kinds.PERIOD)
+    DATABASE = Setting(None, kinds.ALIAS)
+    SERIALIZER = Setting("auto", kinds.choice("auto", "json", "pickle"))
+    ALIASES = Setting({}, kinds.ALIASES)
+    EAGER = Setting(False, kinds.FLAG)
+    WORKERS = Setting(1, kinds.COUNT)
+    QUEUES = Setting(None, kinds.NAMES)
+    ISOLATE = Setting(False, kinds.FLAG)
+    TIMEOUT = Setting(None, kinds.PERIOD_OR_NONE)
+    MAX_RETRIES = Setting(3, kinds.COUNT)
+    RETRY_DELAY = Setting(1, kinds.SECONDS)
+    RETRY_DELAY_MAX = Setting(600, kinds.SECONDS)
+    MAX_CRASHES = Setting(3, kinds.COUNT)
+    PARK_FOR = Setting(86_400, kinds.SECONDS)
+    LEASE = Setting(30, kinds.PERIOD)
+    POLL_INTERVAL = Setting(1, kinds.PERIOD)
+    SHUTDOWN_TIMEOUT = Setting(8, kinds.SECONDS)
 
 
 config = Config()

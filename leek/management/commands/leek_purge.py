@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from leek import upkeep
-from leek.conf import CENTURY
 from leek.management.base import LeekCommand
 from leek.management.progress import Progress
+from leek.setting_kinds import CENTURY
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LONGEST = timedelta(seconds=CENTURY)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from leek import checks, conf
+from leek import checks
+from leek import setting_kinds as kinds
 from leek.conf import config
 from leek.management.base import LeekCommand
 from leek.retry import RetryPolicy
@@ -22,7 +23,7 @@ MEGABYTE = 1_000_000
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
-def value_of(kind: conf.Kind[T]) -> Callable[[str], T]:
+def value_of(kind: kinds.Kind[T]) -> Callable[[str], T]:
     """Return a function that parses an option as the environment variable of a setting is."""
 
     def parse(text: str) -> T:
@@ -48,46 +49,8 @@ class Command(LeekCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options; what is left out is taken from the settings."""
-        count, seconds = value_of(conf.COUNT), value_of(conf.SECONDS)
-        parser.add_argument(
-            "--host", type=value_of(conf.TEXT), help="address to listen at (TASKS_HOST)"
-        )
-        parser.add_argument(
-            "--port", type=value_of(conf.ANY_PORT), help="port to listen at (TASKS_PORT); 0: any"
-        )
-        parser.add_argument("--workers", type=count, help="tasks run at a time (WORKERS)")
-        parser.add_argument(
-            "--isolate",
-            action=argparse.BooleanOptionalAction,
-            help="run each Worker's tasks in a child process (ISOLATE)",
-        )
-        parser.add_argument(
-            "--queues",
-            type=value_of(conf.NAMES),
-            help="names of the queues to serve, with commas (QUEUES)",
-        )
-        parser.add_argument("--drain", action="store_true", help="stop when nothing is due")
-        parser.add_argument(
-            "--idle-timeout", type=seconds, metavar="S", help="stop after S seconds without work"
-        )
-        parser.add_argument(
-            "--max-tasks",
-            type=count,
-            metavar="N",
-            help="stop after N attempts; with --isolate, replace a child after N",
-        )
-        parser.add_argument(
-            "--max-memory",
-            type=count,
-            metavar="MB",
-            help="with --isolate, replace a child that holds more after a task",
-        )
-        parser.add_argument(
-            "--shutdown-timeout",
-            type=seconds,
-            metavar="S",
-            help="seconds that running tasks get at a stop (SHUTDOWN_TIMEOUT)",
-        )
+        add_service_options(parser)
+        add_end_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the server, and say when it is ready."""
@@ -121,6 +84,56 @@ class Command(LeekCommand):
         self.stdout.flush()
         self.stderr.flush()
         os._exit(0)
+
+
+def add_service_options(parser: CommandParser) -> None:
+    """Add the options that say where the server listens, what it runs, and in what."""
+    parser.add_argument(
+        "--host", type=value_of(kinds.TEXT), help="address to listen at (TASKS_HOST)"
+    )
+    parser.add_argument(
+        "--port", type=value_of(kinds.ANY_PORT), help="port to listen at (TASKS_PORT); 0: any"
+    )
+    parser.add_argument(
+        "--workers", type=value_of(kinds.COUNT), help="tasks run at a time (WORKERS)"
+    )
+    parser.add_argument(
+        "--isolate",
+        action=argparse.BooleanOptionalAction,
+        help="run each Worker's tasks in a child process (ISOLATE)",
+    )
+    parser.add_argument(
+        "--queues",
+        type=value_of(kinds.NAMES),
+        help="names of the queues to serve, with commas (QUEUES)",
+    )
+    parser.add_argument(
+        "--max-memory",
+        type=value_of(kinds.COUNT),
+        metavar="MB",
+        help="with --isolate, replace a child that holds more after a task",
+    )
+
+
+def add_end_options(parser: CommandParser) -> None:
+    """Add the options that say when the server stops, and how long that may take."""
+    seconds = value_of(kinds.SECONDS)
+    parser.add_argument("--drain", action="store_true", help="stop when nothing is due")
+    parser.add_argument(
+        "--idle-timeout", type=seconds, metavar="S", help="stop after S seconds without work"
+    )
+    parser.add_argument(
+        "--max-tasks",
+        type=value_of(kinds.COUNT),
+        metavar="N",
+        help="stop after N attempts; with --isolate, replace a child after N",
+    )
+    parser.add_argument(
+        "--shutdown-timeout",
+        type=seconds,
+        metavar="S",
+        help="seconds that running tasks get at a stop (SHUTDOWN_TIMEOUT)",
+    )
 
 
 def chosen(flag: Any, setting: Any) -> Any:

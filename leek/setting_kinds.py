@@ -1,0 +1,137 @@
+"""What kinds of values the settings take, in `TASKS_QUEUE` and as texts of the environment."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from django.conf import settings as django_settings
+from environ import Env
+
+T = TypeVar("T")
+
+DAY = 86_400.0  # seconds
+CENTURY = 36_525 * DAY
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """What values a setting takes: in words, as a function, and as a text of the environment.
+
+    `accept` and `parse` raise TypeError, ValueError or OverflowError for anything else.
+    """
+
+    expected: str
+    accept: Callable[[Any], T]
+    parse: Callable[[str], Any] = str
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(value)
+    return value
+
+
+def _seconds(value: Any) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ValueError(value)
+    if not 0 <= seconds <= CENTURY:
+        raise ValueError(value)
+    return float(seconds)
+
+
+def _period(value: Any) -> float:
+    if not 0 < (seconds := _seconds(value)) <= DAY:
+        raise ValueError(value)
+    return seconds
+
+
+def _period_or_none(value: Any) -> float | None:
+    return None if value is None else _period(value)
+
+
+def _parse_flag(text: str) -> bool:
+    if text.lower() in Env.BOOLEAN_TRUE_STRINGS:
+        return True
+    if text.lower() in ("false", "off", "n", "no", "0"):
+        return False
+    raise ValueError(text)
+
+
+def _parse_names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _number(low: int, high: float = float("inf")) -> Callable[[Any], int]:
+    def accept(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(value)
+        return value
+
+    return accept
+
+
+def _names_or_none(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple | set) or not value:
+        raise ValueError(value)
+    return [_text(name) for name in value]
+
+
+def _aliases(value: Any) -> dict[str, str]:
+    """Accept paths by their former paths; one step leads from any of these to the present one."""
+    if not isinstance(value, dict) or not value.keys().isdisjoint(value.values()):
+        raise ValueError(value)
+    return {_path(former): _path(present) for former, present in value.items()}
+
+
+def _path(value: Any) -> str:
+    names = _text(value).split(".")
+    if len(names) < 2 or not all(name.isidentifier() for name in names):
+        raise ValueError(value)
+    return str(value)
+
+
+def _parse_pairs(text: str) -> dict[str, str]:
+    pairs = [pair.split("=") for pair in _parse_names(text)]
+    return {former.strip(): present.strip() for former, present in pairs}
+
+
+def choice(*choices: str) -> Kind[str]:
+    """Return the kind of a setting that takes one of these texts."""
+
+    def accept(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(value)
+        return str(value)
+
+    return Kind("one of " + ", ".join(f'"{choice}"' for choice in choices), accept)
+
+
+def _alias_or_none(value: Any) -> str | None:
+    if value is not None and value not in django_settings.DATABASES:
+        raise ValueError(value)
+    return value  # type: ignore[no-any-return]
+
+
+TEXT = Kind("a text", _text)
+FLAG = Kind("True or False", _flag, _parse_flag)
+PORT = Kind("a port number from 1 to 65535", _number(1, 65535), int)
+ANY_PORT = Kind("a port number from 0 to 65535", _number(0, 65535), int)
+COUNT = Kind("a whole number from 1", _number(1), int)
+SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
+PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
+PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)
+NAMES = Kind("a list of names, or None for all", _names_or_none, _parse_names)
+ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
+ALIASES = Kind(
+    "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs
+)

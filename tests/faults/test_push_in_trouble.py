@@ -1,5 +1,6 @@
 """The database has trouble while tasks are pushed: the caller hears of it, nobody else does."""
 
+import gc
 import secrets
 import socket
 from collections.abc import Iterator
@@ -15,12 +16,22 @@ from tests.faults.troubles import Trouble, away, cut_off, full, locked, read_onl
 from tests.site import tasks
 from tests.support import wait_until
 
-# Of connections whose init_command failed: Python 3.13 tells that Django does not close them.
+# Of the connections that `deleted_connections` deletes.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <sqlite3.Connection")
 
 on_servers = pytest.mark.skipif(
     connection.vendor == "sqlite", reason="SQLite has no connections to lose"
 )
+
+
+@pytest.fixture(autouse=True)
+def deleted_connections() -> Iterator[None]:
+    """Delete the connections that Django left open, as it does when their init_command fails.
+
+    Python 3.13 warns of each, whenever that happens: it must not be in another test.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture

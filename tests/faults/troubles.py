@@ -1,6 +1,5 @@
 """What may be the matter with a database, for as long as a block lasts."""
 
-import gc
 import socket
 import sqlite3
 import subprocess
@@ -28,7 +27,6 @@ def away(database: Database) -> Iterator[None]:
         yield
     finally:
         database.start()
-        gc.collect()  # Django leaves connections open whose init_command fails
 
 
 @contextmanager

@@ -33,6 +33,7 @@ SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 STOPPED_AS_IT_REGISTERS = """
 import os
 import signal
+import threading
 
 from django.db.backends.signals import connection_created
 
@@ -43,6 +44,8 @@ def stop_at_the_row(execute, sql, params, many, context):
     result = execute(sql, params, many, context)
     if sql.startswith("INSERT INTO") and "leek_servers" in sql:
         os.kill(os.getpid(), signal.SIGTERM)
+        registration = threading.current_thread()._target.__self__
+        registration.stopping.wait()  # until the main thread has heard of it
     return result
 
 

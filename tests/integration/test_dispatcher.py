@@ -1,5 +1,6 @@
 """The dispatcher, turn by turn, on a real database."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ class Clock:
     """The monotonic clock, moved by hand."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = time.monotonic()  # which the backlog goes by
 
     def monotonic(self) -> float:
         """Return the time in seconds."""

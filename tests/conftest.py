@@ -21,6 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "logs_errors: leek may log errors in this test, also in its servers"
     )
+    config.addinivalue_line(
+        "markers", "any_database: one database tells as much about this as another; CI takes SQLite"
+    )
     for name in [name for name in os.environ if name.startswith("LEEK_")]:
         del os.environ[name]
 

@@ -31,7 +31,10 @@ from tests.faults.troubles import locked_table, uses_wal
 from tests.site import tasks
 from tests.support import LeekServer, wait_until
 
-pytestmark = pytest.mark.skipif(not IS_TOLD, reason="only Linux tells what a process holds")
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.skipif(not IS_TOLD, reason="only Linux tells what a process holds"),
+]
 
 ONLY_HINTS = {"LEEK_POLL_INTERVAL": "3600"}  # what runs all the same has had its hint heard
 

@@ -18,6 +18,8 @@ from leek.protocol import WRONG_SECRET, Reply, acceptance, answer_to, encode_rep
 from tests.site.tasks import noop
 from tests.support import manage, run, wait_until
 
+pytestmark = pytest.mark.any_database
+
 Behaviour = Callable[[socket.socket], None]
 
 NONCE = "0f" * 16

@@ -48,6 +48,8 @@ from tests.faults.chaos import __main__ as chaos
 from tests.site.tasks import fail, noop, wait_for
 from tests.support import ROOT, LeekServer, finish, free_port, manage, wait_until
 
+pytestmark = pytest.mark.any_database
+
 README, CHANGELOG = ROOT / "README.rst", ROOT / "CHANGELOG.rst"
 COMMANDS = sorted(path.stem for path in ROOT.glob("leek/management/commands/leek_*.py"))
 KINDS = {"console", "ini", "pycon", "python", "set-up", "text"}

@@ -25,12 +25,12 @@ def tasks() -> QueuedTasksQuerySet:
 
 
 def claimed(server_id: int | None, number: int) -> QueuedTasksQuerySet:
-    """Keep the tasks that one claim of a server took, and that are still its: the fence."""
+    """Return the tasks that one claim of a server took, and that are still its: the fence."""
     return tasks().running().filter(owner=server_id, claim=number)
 
 
 def owned(server_id: int) -> QueuedTasksQuerySet:
-    """Keep the tasks that a server has claimed, whenever."""
+    """Return the tasks that a server has claimed, by whichever claim."""
     return tasks().running().filter(owner=server_id)
 
 

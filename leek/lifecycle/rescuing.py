@@ -59,5 +59,5 @@ def _crashes(server_id: int, was_running: Collection[int] | None, max_crashes: i
     now = timezone.now()
     return [
         Crash(Claimed._make(row), now, now, "died", max_crashes)
-        for row in owned.filter(**known).values_list(*Claimed._fields)
+        for row in owned.filter(**known).order_by("pk").values_list(*Claimed._fields)
     ]

@@ -371,6 +371,14 @@ class TestRescue:
         assert row.exception is not None
         assert row.exception.type == "leek.exceptions.WorkerLost"
 
+    def test_names_those_that_failed_in_the_order_of_their_push(self) -> None:
+        server = a_server()
+        ids = [row.pk for row in push_many([(noop, (), {})] * 3)]
+        for pk in reversed(ids):  # PostgreSQL writes a row anew at each update
+            QueuedTasks.objects.filter(pk=pk).update(priority=pk)
+            lifecycle.claim(server.pk, pk, 1, None)
+        assert lifecycle.rescue(server, ids, 1, even_if_renewed=True) == (0, ids)
+
     def test_leaves_the_tasks_of_others(self) -> None:
         first, second = a_server(1), a_server(2)
         push_task_to_queue(noop)

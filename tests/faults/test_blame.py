@@ -20,6 +20,7 @@ from tests.support import free_port, run, wait_until
 pytestmark = pytest.mark.logs_errors
 
 LEASE = "0.5"
+LONGER_LEASE = "2"  # that a busy machine does not let run out between a task's start and the kill
 
 
 def runs_of(tag: str) -> int:
@@ -88,9 +89,9 @@ def test_what_ran_beside_a_killer_is_cleared_by_its_own_success(
 def test_a_frozen_server_is_not_charged_and_a_later_crash_is(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    frozen = start_server("--workers", "2", LEEK_LEASE=LEASE)
+    frozen = start_server("--workers", "2", LEEK_LEASE=LONGER_LEASE)
     frozen.freeze()
-    other = start_server(port=free_port(), LEEK_LEASE=LEASE)
+    other = start_server(port=free_port(), LEEK_LEASE=LONGER_LEASE)
     wait_until(lambda: "is dead" in other.log, "the end of the lease")
     other.kill()
     frozen.thaw()
@@ -99,7 +100,7 @@ def test_a_frozen_server_is_not_charged_and_a_later_crash_is(
     wait_until(Path(f"{gate}.begun").exists)
     frozen.kill()
     gate.touch()
-    server = start_server("--workers", "2", LEEK_LEASE=LEASE)
+    server = start_server("--workers", "2", LEEK_LEASE=LONGER_LEASE)
     row.wait(60)
     assert (row.crashes, row.tries) == (1, 1)
     assert f"it was running {row.pk}" in server.log

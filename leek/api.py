@@ -39,21 +39,41 @@ class Options:
 
     def push(self, a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> QueuedTasks:
         """Push a task with these options; see `push_task_to_queue`."""
-        row = lifecycle.push(_new_row(a_callable, args, kwargs, self))
-        _announce([row])
+        (row,) = self._push([(a_callable, args, kwargs)])
         return row
 
     def push_many(self, tasks: Iterable[TaskTuple]) -> list[QueuedTasks]:
         """Push many tasks with these options; see `push_many`."""
-        rows = lifecycle.push_many([_new_row(*_parts(task), self) for task in tasks])
-        _announce(rows)
-        return rows
+        return self._push([_parts(task) for task in tasks])
 
     async def apush(
         self, a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> QueuedTasks:
         """Push a task with these options from async code; see `push_task_to_queue`."""
         return await sync_to_async(partial(self.push, a_callable, *args, **kwargs))()
+
+    def _push(self, tasks: list[TaskTuple]) -> list[QueuedTasks]:
+        """Store tasks, and tell the server when they are committed."""
+        now, mode = timezone.now(), config.SERIALIZER
+        due = _due(self.run_after, now)
+        rows = [
+            QueuedTasks(
+                **_content(*task, mode),
+                queue=DEFAULT_QUEUE if self.queue is None else self.queue,
+                priority=DEFAULT_PRIORITY if self.priority is None else self.priority,
+                state=State.DEFERRED.value if due > now else State.READY.value,
+                run_after=due,
+                pushed_at=now,
+            )
+            for task in tasks
+        ]
+        lifecycle.push(rows)
+        if config.EAGER:
+            for row in rows:
+                eager.run(row)
+        elif rows:
+            on_commit_once(queue_database(), hint)
+        return rows
 
 
 _NO_OPTIONS = Options()
@@ -100,8 +120,10 @@ def using(
     """
     if queue is not None:
         _check_queue(queue)
+        queue = str(queue)  # what is equal to one, such as a member of TextChoices
     if priority is not None:
         _check_priority(priority)
+        priority = int(priority)
     _check_run_after(run_after)
     return Options(queue, priority, run_after)
 
@@ -137,9 +159,10 @@ def _parts(task: Any) -> tuple[Any, Sequence[Any], Mapping[str, Any]]:
     )
 
 
-def _new_row(
-    a_callable: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options: Options
-) -> QueuedTasks:
+def _content(
+    a_callable: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mode: str
+) -> dict[str, str]:
+    """Return name and payload of a task that can be stored and run."""
     function = unwrap(a_callable)
     path = path_of(function)
     if len(path) > 255:
@@ -147,17 +170,7 @@ def _new_row(
             f"{path} is longer than 255 characters. Push a function of a shorter path."
         )
     check_arguments(path, function, args, kwargs)
-    now = timezone.now()
-    due = _due(options.run_after, now)
-    return QueuedTasks(
-        name=path,
-        payload=serializer.dump_task(path, args, kwargs, config.SERIALIZER),
-        queue=DEFAULT_QUEUE if options.queue is None else options.queue,
-        priority=DEFAULT_PRIORITY if options.priority is None else options.priority,
-        state=State.DEFERRED if due > now else State.READY,
-        run_after=due,
-        pushed_at=now,
-    )
+    return {"name": path, "payload": serializer.dump_task(path, args, kwargs, mode)}
 
 
 def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
@@ -165,11 +178,3 @@ def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
         return now + run_after if isinstance(run_after, timedelta) else run_after or now
     except OverflowError:
         raise InvalidTask(f"run_after is {run_after!r}, which is after the year 9999.") from None
-
-
-def _announce(rows: list[QueuedTasks]) -> None:
-    if config.EAGER:
-        for row in rows:
-            eager.run(row)
-    elif rows:
-        on_commit_once(queue_database(), hint)

@@ -58,7 +58,10 @@ class Setting(Generic[T]):
 
     def read(self) -> T:
         """Return the value in force; raise InvalidSetting, naming key, value and remedy."""
-        source, value = self._find()
+        if (found := self._find()) is None:
+            default: T = self.default
+            return default
+        source, value = found
         try:
             return self.kind.accept(value)
         except (TypeError, ValueError, OverflowError):
@@ -67,14 +70,14 @@ class Setting(Generic[T]):
                 f"Set it to {self.kind.expected} (default: {self.default!r}).",
             ) from None
 
-    def _find(self) -> tuple[str, Any]:
+    def _find(self) -> tuple[str, Any] | None:
+        """Return what sets it, and the value; None where nothing does."""
         given = _dictionary()
         if self.key in given:
             return f'TASKS_QUEUE["{self.key}"]', given[self.key]
         variable = PREFIX + self.key
-        if variable not in os.environ:
-            return self.key, self.default
-        text = os.environ[variable]
+        if (text := os.environ.get(variable)) is None:
+            return None
         try:
             return variable, self.kind.parse(_env.str(variable))
         except (TypeError, ValueError, ImproperlyConfigured):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connections, reset_queries, transaction
+from django.db import connections, transaction
 
 
 def refresh_connections() -> None:
@@ -13,8 +13,8 @@ def refresh_connections() -> None:
     They are not closed for their age: whatever CONN_MAX_AGE says, a connection is kept as long as
     it works. After an error it is tried, and replaced by the next query where it does not work.
     """
-    reset_queries()
     for connection in connections.all(initialized_only=True):
+        connection.queries_log.clear()
         connection.close_at = None
         if connection.in_atomic_block:  # a task left its transaction open
             connection.close()

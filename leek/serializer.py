@@ -23,12 +23,16 @@ write the table still cannot run code.
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from hmac import HMAC
 from io import BytesIO
 from traceback import walk_tb
 from types import FunctionType
 from typing import Any
 
-from django.core.signing import BadSignature, Signer
+from django.conf import settings
+from django.core.signing import BadSignature, Signer, b64_encode
+from django.utils.crypto import salted_hmac
 
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
 from leek.tagged_json import NotExact, decode, encode
@@ -129,13 +133,37 @@ def _reason(error: Exception) -> str:
 # Signed text
 
 
+class _PayloadSigner(Signer):
+    """Django's Signer, which does only once what is the same in all signatures."""
+
+    def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
+        """Return the signature that Django's Signer gives to this value."""
+        mac = _keyed_hmac(_SALT + "signer", key or self.key, self.algorithm).copy()
+        mac.update(value.encode() if isinstance(value, str) else value)
+        return b64_encode(mac.digest()).decode()
+
+
+@lru_cache(maxsize=16)
+def _keyed_hmac(salt: str, key: str | bytes, algorithm: str) -> HMAC:
+    return salted_hmac(salt, "", key, algorithm=algorithm)
+
+
+@lru_cache(maxsize=4)
+def _signer(key: str | bytes, fallbacks: tuple[str | bytes, ...]) -> Signer:
+    return _PayloadSigner(key=key, fallback_keys=list(fallbacks), salt=_SALT)
+
+
+def _current_signer() -> Signer:
+    return _signer(settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
+
+
 def _sign(text: str) -> str:
-    return Signer(salt=_SALT).sign(text)
+    return _current_signer().sign(text)
 
 
 def _verified(text: str) -> dict[str, Any]:
     try:
-        document = decode(Signer(salt=_SALT).unsign(text))
+        document = decode(_current_signer().unsign(text))
     except BadSignature:
         raise InvalidPayload(
             "the payload is damaged, or was signed with another SECRET_KEY"

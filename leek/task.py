@@ -38,21 +38,29 @@ class Task:
 
         Raise TaskTimeout after `timeout` seconds, where `time_limit` can.
         """
-        try:
-            with time_limit(timeout):
-                result = self.callable(*self.args, **self.kwargs)
-        except TaskTimeout as error:
-            error.args = error.args or (excess(timeout or 0),)
-            raise
+        if timeout is None:
+            result = self.callable(*self.args, **self.kwargs)
+        else:
+            result = self._run_limited(timeout)
         if inspect.iscoroutine(result):
             return async_to_sync(run_limited)(result, timeout)
         return result
 
+    def _run_limited(self, timeout: float) -> Any:
+        try:
+            with time_limit(timeout):
+                return self.callable(*self.args, **self.kwargs)
+        except TaskTimeout as error:
+            error.args = error.args or (excess(timeout),)
+            raise
+
 
 def unwrap(candidate: Any) -> Any:
     """Return the function of a Task of `django.tasks`, anything else as it is."""
-    classes = tuple(sys.modules[name].Task for name in _DJANGO_TASK_MODULES if name in sys.modules)
-    return candidate.func if isinstance(candidate, classes) else candidate
+    for name in _DJANGO_TASK_MODULES:
+        if (module := sys.modules.get(name)) and isinstance(candidate, module.Task):
+            return candidate.func
+    return candidate
 
 
 def path_of(candidate: Any) -> str:
@@ -115,7 +123,7 @@ def find(path: str) -> Any:
     """Return the callable at a dotted path; raise CallableNotFound, with the reason."""
     try:
         module, names = _places.get(path) or _split(path)
-        found: Any = import_module(module)
+        found: Any = sys.modules.get(module) or import_module(module)
         for name in names:
             found = getattr(found, name)
     except Exception as error:

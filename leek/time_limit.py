@@ -36,15 +36,12 @@ class _Interruption:
 
 
 @contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise TaskTimeout inside the block when it has run for so many seconds; None: never.
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TaskTimeout inside the block when it has run for so many seconds.
 
     Python raises it between two instructions of its own, so code that waits in C (for a socket, a
     lock, in time.sleep) goes on until it returns.
     """
-    if seconds is None:
-        yield
-        return
     interruption = _Interruption()
     timer = threading.Timer(seconds, interruption.happen)
     timer.name, timer.daemon = "leek-time-limit", True

@@ -13,7 +13,7 @@ writer on SQLite while another one writes.
 
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import purge, retry_failed
-from leek.lifecycle.pushing import push, push_many
+from leek.lifecycle.pushing import push
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
 from leek.lifecycle.rescuing import Rescued, rescue
 from leek.lifecycle.settling import settle
@@ -27,7 +27,6 @@ __all__ = [
     "promote",
     "purge",
     "push",
-    "push_many",
     "release",
     "release_all",
     "release_claim",

@@ -1,8 +1,10 @@
 """READY ──claim──► RUNNING, and DEFERRED ──promote──► READY"""
 
-from leek.database import claim_rows
+from functools import lru_cache
+
+from leek.database import ClaimStatement
 from leek.lifecycle import sets
-from leek.models import QueuedTasks, QueuedTasksQuerySet, State
+from leek.models import QueuedTasks, QueuedTasksQuerySet, State, queue_database
 from leek.outcome import Claimed
 
 COLUMNS = Claimed._fields[:-2]  # all but the fence
@@ -23,21 +25,30 @@ def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> 
 
     `number` is one that the server has never used before.
     """
-    return _claim(sets.tasks().of_queues(queues).ready(), server_id, number, limit)
+    statement = _claim_ready(queue_database(), None if queues is None else tuple(queues))
+    return _claim(statement, server_id, number, limit)
 
 
 def claim_suspect(server_id: int, number: int, queues: list[str] | None) -> list[Claimed]:
     """Take one suspect for a server that has no other, so that a crash can be charged to it."""
-    return _claim(sets.tasks().of_queues(queues).suspects(), server_id, number, limit=1)
+    return _claim(_statement(sets.tasks().of_queues(queues).suspects()), server_id, number, limit=1)
 
 
-def _claim(
-    candidates: QueuedTasksQuerySet, server_id: int, number: int, limit: int
-) -> list[Claimed]:
-    rows = claim_rows(
-        candidates, limit, COLUMNS, state=State.RUNNING, owner_id=server_id, claim=number
-    )
-    return [Claimed._make((*row, server_id, number)) for row in rows]
+@lru_cache
+def _claim_ready(alias: str, queues: tuple[str, ...] | None) -> ClaimStatement:
+    """Return the statement that claims ready tasks: compiling it takes longer than running it."""
+    tasks = QueuedTasks.objects.using(alias)
+    return _statement(tasks.of_queues(None if queues is None else [*queues]).ready())
+
+
+def _statement(candidates: QueuedTasksQuerySet) -> ClaimStatement:
+    return ClaimStatement(candidates, COLUMNS, changed=("state", "owner", "claim"))
+
+
+def _claim(statement: ClaimStatement, server_id: int, number: int, limit: int) -> list[Claimed]:
+    rows = statement.run(limit, (State.RUNNING.value, server_id, number))
+    claimed = [Claimed._make((*row, server_id, number)) for row in rows]
+    return sorted(claimed, key=lambda task: (-task.priority, task.id))
 
 
 def claim_one(row: QueuedTasks) -> Claimed:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
-from leek.database import Now, after
+from leek.database import Now, after, insert_values
 from leek.lifecycle import sets
 from leek.models import FailedTasks, State, SuccessTasks, queue_database
 from leek.outcome import Crash, Failure, Outcome, Retry, Success
@@ -42,14 +42,11 @@ def _succeed(outcomes: Sequence[Success]) -> None:
     sets.move(
         outcomes, state=State.SUCCESSFUL, tries=F("tries") + 1, unique_key=None, suspect=False
     )
-    SuccessTasks.objects.using(queue_database()).bulk_create(
-        SuccessTasks(
-            task_id=outcome.claimed.id,
-            result=outcome.result,
-            started_at=outcome.started_at,
-            finished_at=outcome.finished_at,
-        )
-        for outcome in outcomes
+    insert_values(
+        queue_database(),
+        SuccessTasks,
+        ("task_id", "result", "started_at", "finished_at"),
+        [(task.claimed.id, task.result, task.started_at, task.finished_at) for task in outcomes],
     )
 
 

@@ -25,7 +25,7 @@ journal = Journal(logging.getLogger("leek"))
 def log_outcome(outcome: Outcome) -> None:
     """Log how an attempt ended, with the task's id, name, attempt and duration."""
     match outcome:
-        case Success():
+        case Success() if journal.isEnabledFor(logging.INFO):
             journal.info("Task %s %s succeeded in %.3f s (attempt %s)", *_run(outcome))
         case Retry():
             _log_retry(outcome)

@@ -145,6 +145,8 @@ class TestPushManyWhateverTheDatabaseReturns:
     @pytest.fixture(autouse=True)
     def _as_such_a_database(self, returns_ids: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         features = connection.features
+        if not returns_ids and connection.vendor == "postgresql":
+            pytest.skip("PostgreSQL always returns the ids, and knows no last one")
         if not returns_ids:
             monkeypatch.setattr(type(features), "can_return_rows_from_bulk_insert", False)
         elif not features.can_return_rows_from_bulk_insert:
@@ -160,20 +162,20 @@ class TestPushManyWhateverTheDatabaseReturns:
         first = push_task_to_queue(noop)
         now = timezone.now()
         rows = [
-            QueuedTasks(pk=pk, name="x", payload="x", run_after=now, pushed_at=now)
-            for pk in (None, first.pk)
+            QueuedTasks(name="x", payload="x", run_after=now, pushed_at=now, unique_key="taken")
+            for _ in range(2)
         ]
         with pytest.raises(IntegrityError):
-            lifecycle.push_many(rows)
+            lifecycle.push(rows)
         assert QueuedTasks.objects.get() == first
 
 
-def test_only_one_module_asks_what_a_database_can_do() -> None:
-    asking = [
-        path.name
+def test_only_one_package_asks_what_a_database_can_do() -> None:
+    asking = {
+        path.parent.name
         for path in (ROOT / "leek").rglob("*.py")
         if any(
             word in path.read_text() for word in ("connection.features", "].features", ".vendor")
         )
-    ]
-    assert asking == ["database.py"]
+    }
+    assert asking == {"database"}

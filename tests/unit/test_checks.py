@@ -35,7 +35,9 @@ def use_sqlite(
 ) -> None:
     """Let leek see an SQLite database with these options."""
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": options or {}}
-    monkeypatch.setattr("leek.database.connections", ConnectionHandler({"default": database}))
+    monkeypatch.setattr(
+        "leek.database.sqlite.connections", ConnectionHandler({"default": database})
+    )
 
 
 def make_file(path: Path, journal_mode: str) -> Path:
@@ -215,5 +217,5 @@ def test_other_databases_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     class Other:
         vendor = "postgresql"
 
-    monkeypatch.setattr("leek.database.connections", {"default": Other()})
+    monkeypatch.setattr("leek.database.sqlite.connections", {"default": Other()})
     assert check_database(None) == []

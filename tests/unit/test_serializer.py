@@ -212,6 +212,16 @@ def payload_of_foreign_key(*args: Any, mode: str = "auto", path: str = ECHO) -> 
         return dump_task(path, args, {}, mode)
 
 
+@pytest.mark.parametrize("key", ["a key", "a key longer than a block of the hash " * 10])
+def test_payloads_are_signed_as_django_signs(key: str) -> None:
+    with override_settings(SECRET_KEY=key):
+        payload = dump_task("builtins.len", ["été"], {}, "auto")
+        text, _, _ = payload.rpartition(":")
+        assert payload == Signer(salt="leek.payload").sign(text)
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=[key]):
+        assert load_task(payload, "auto").args == ("été",)
+
+
 def test_a_canary_sings_when_it_is_unpickled() -> None:
     load_task(dump_task(ECHO, [Canary()], {}, "auto"), "auto")
     assert sung == ["tweet"]

@@ -61,7 +61,8 @@ class Site(Compared):
         return ids
 
     def _store(self, rows: list[QueuedTasks]) -> list[QueuedTasks]:
-        return lifecycle.push_many(rows) if len(rows) > 1 else [lifecycle.push(rows[0])]
+        lifecycle.push(rows)
+        return rows
 
     @precondition(has(State.DEFERRED))
     @rule(chosen=some_tasks, limit=limits, queues=chosen_queues)

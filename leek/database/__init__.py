@@ -1,0 +1,23 @@
+"""The only place that knows that databases differ."""
+
+from leek.database.claims import ClaimStatement
+from leek.database.clock import Now, after
+from leek.database.connecting import has_table, impatient_connections, is_connected
+from leek.database.errors import is_transient
+from leek.database.indexes import StateIndex
+from leek.database.inserts import insert_rows, insert_values
+from leek.database.sqlite import sqlite_shortcomings
+
+__all__ = [
+    "ClaimStatement",
+    "Now",
+    "StateIndex",
+    "after",
+    "has_table",
+    "impatient_connections",
+    "insert_rows",
+    "insert_values",
+    "is_connected",
+    "is_transient",
+    "sqlite_shortcomings",
+]

@@ -1,0 +1,108 @@
+"""How rows are claimed, so that no two claims get the same one."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connections, models, transaction
+
+Row = tuple[Any, ...]
+
+
+class ClaimStatement:
+    """Changes the first candidates that nobody else is changing, and returns columns of them.
+
+    Django compiles the candidates once for many claims, so what they are must not depend on the
+    time. `changed` are the columns that get new values; together these must single out the rows
+    from all others that the table ever held.
+    """
+
+    def __init__(
+        self, candidates: models.QuerySet[Any], columns: Sequence[str], changed: Sequence[str]
+    ) -> None:
+        self._alias = candidates.db
+        meta = candidates.model._meta
+        connection = connections[self._alias]
+        quote = connection.ops.quote_name
+        self._columns = [meta.get_field(name).get_col(meta.db_table) for name in columns]
+        names = ", ".join(quote(column.target.column) for column in self._columns)
+        changes = [f"{quote(meta.get_field(name).column)} = %s" for name in changed]
+        self._change = (
+            f"UPDATE {quote(meta.db_table)} SET {', '.join(changes)} WHERE {quote(meta.pk.column)}"  # noqa: S608 (quoted)
+        )
+        self._read = f"SELECT {names} FROM {quote(meta.db_table)} WHERE {' AND '.join(changes)}"  # noqa: S608 (quoted)
+        self._returning = f"RETURNING {names}"
+        skip = connection.features.has_select_for_update_skip_locked
+        self._lock = connection.ops.for_update_sql(skip_locked=skip)
+        self._candidates, self._parameters = _compiled(candidates.values_list("pk"))
+        self._candidates_in_full, _ = _compiled(candidates.values_list("pk", *columns))
+
+    def run(self, limit: int, values: Sequence[Any]) -> list[Row]:
+        """Claim up to `limit` rows by giving them these values; return their columns."""
+        connection = connections[self._alias]
+        if not connection.features.has_select_for_update:
+            claim = self._change_then_read
+        elif connection.vendor == "postgresql":
+            claim = self._change_and_return
+        else:
+            claim = self._lock_then_change
+        with connection.cursor() as cursor:
+            return self._converted(connection, claim(cursor, limit, values))
+
+    def _change_and_return(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
+        """Claim in one statement, whose commit does not wait for the disk.
+
+        A claim that is lost with the machine is one that never was. The array has the candidates
+        chosen just once: planned as a join, they could be chosen anew, and be more than the limit.
+        """
+        cursor.execute(
+            f"{self._change} = ANY(ARRAY({self._candidates} LIMIT %s {self._lock}))"
+            f" {self._returning}, (SELECT set_config('synchronous_commit', 'off', true))",
+            [*values, *self._parameters, limit],
+        )
+        return [row[:-1] for row in cursor.fetchall()]
+
+    def _lock_then_change(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
+        with transaction.atomic(self._alias):
+            cursor.execute(
+                f"{self._candidates_in_full} LIMIT %s {self._lock}", [*self._parameters, limit]
+            )
+            rows = cursor.fetchall()
+            if ids := [row[0] for row in rows]:
+                markers = ", ".join(["%s"] * len(ids))
+                cursor.execute(f"{self._change} IN ({markers})", [*values, *ids])
+        return [row[1:] for row in rows]
+
+    def _change_then_read(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
+        """Claim in one statement, under the write lock of the whole database.
+
+        A transaction that reads first would fail at once where another one writes beside it.
+        """
+        cursor.execute(
+            f"{self._change} IN ({self._candidates} LIMIT %s)",
+            [*values, *self._parameters, limit],
+        )
+        if not cursor.rowcount:
+            return []
+        cursor.execute(self._read, values)
+        return list(cursor.fetchall())
+
+    def _converted(self, connection: Any, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows with values as querysets have them."""
+        converters = [
+            (position, column, converter)
+            for position, column in enumerate(self._columns)
+            for converter in (
+                *connection.ops.get_db_converters(column),
+                *column.get_db_converters(connection),
+            )
+        ]
+        converted = [*map(list, rows)]
+        for position, column, convert in converters:
+            for row in converted:
+                row[position] = convert(row[position], column, connection)
+        return [*map(tuple, converted)]
+
+
+def _compiled(rows: models.QuerySet[Any]) -> tuple[str, Sequence[Any]]:
+    sql, parameters = rows.query.get_compiler(rows.db).as_sql()
+    return str(sql), parameters

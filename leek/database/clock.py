@@ -1,0 +1,44 @@
+"""The clock of the database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models import functions
+from django.db.models.sql.compiler import SQLCompiler
+
+
+class Now(functions.Now):
+    """The database's clock, in the time zone in which Django stores times there.
+
+    Django's own Now gives UTC on SQLite and, on MySQL, the time in the zone of the session, which
+    Django does not set. Here both count from UTC; PostgreSQL needs no help, its times have a zone.
+    """
+
+    def as_mysql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """Return UTC and the zone's distance, since a server need not know zones by name."""
+        template = f"(UTC_TIMESTAMP(6) + INTERVAL {_from_utc(connection)} SECOND)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """Return UTC and the zone's distance, to the millisecond."""
+        modifier = f"{_from_utc(connection):+} seconds"
+        template = f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW', '{modifier}')"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def _from_utc(connection: Any) -> int:
+    """Return how many seconds the zone of the stored times is ahead of UTC at the moment.
+
+    That is the connection's zone with USE_TZ (UTC, if its TIME_ZONE does not say otherwise), and
+    without it this process's local time, which Django sets by TIME_ZONE.
+    """
+    offset = datetime.now(UTC).astimezone(connection.timezone).utcoffset()
+    return round(offset.total_seconds()) if offset else 0
+
+
+def after(seconds: float) -> models.Expression:
+    """Return the time that it will be in so many seconds, by the database's clock."""
+    return models.ExpressionWrapper(
+        Now() + timedelta(seconds=seconds), output_field=models.DateTimeField()
+    )

@@ -1,0 +1,49 @@
+"""The page that is made of all rounds."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from tests.benchmarks.peers import table
+from tests.benchmarks.peers.bare import Bare
+from tests.benchmarks.peers.catalogue import Variant
+from tests.benchmarks.peers.figures import Figures
+
+Rounds = dict[Variant, list[Figures]]
+Draw = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+
+LEGEND = (
+    "Drained/s: no-ops from the first start to the last completion, pushed before the worker was "
+    "started. Pushes/s: one by one, with the worker running. In bulk/s: in calls of 1,000. p50 and "
+    "p99: from just before a push to an idle worker to the first line of the task. Rates are "
+    "medians of the rounds; latencies are of all rounds together."
+)
+
+
+def page(machine: Sequence[str], rounds: Rounds, draw: Draw) -> str:
+    """Return the tables of all databases, each with its notes."""
+    parts = ["\n".join(f"- {line}" for line in machine), LEGEND]
+    for database in dict.fromkeys(variant.database for variant in rounds):
+        here = {key: value for key, value in rounds.items() if key.database == database}
+        bare = {key: value for key, value in here.items() if key.peer is Bare}
+        queues = {key: value for key, value in here.items() if key.peer is not Bare}
+        parts.append(f"**{database}**")
+        if bare:
+            rows = [[key.setup, *table.bare_cells(value)] for key, value in bare.items()]
+            parts.append(draw(table.BARE_HEADERS, rows))
+        if queues:
+            rows = [[key.peer.name, key.setup, *table.cells(v)] for key, v in queues.items()]
+            parts.append(draw(table.HEADERS, rows))
+        parts.append("\n".join(_note(key, value) for key, value in here.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _note(variant: Variant, rounds: Sequence[Figures]) -> str:
+    text = "; ".join([variant.notes.replace("`", "``"), *table.remarks(rounds)])
+    return f"- {variant.peer.name}, {variant.setup}: {text}"
+
+
+def as_json(machine: Sequence[str], rounds: Rounds) -> str:
+    """Return every figure of every round."""
+    found = {key.key: [asdict(figures) for figures in value] for key, value in rounds.items()}
+    return json.dumps({"machine": list(machine), "variants": found}, indent=1) + "\n"

@@ -5,9 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tests.benchmarks.peers.figures import Figures, Limits
 from tests.benchmarks.peers.peer import Peer
+
+if TYPE_CHECKING:
+    from leek.models import QueuedTasks
 
 ECHO = """
 import socket
@@ -56,7 +60,7 @@ class Bare(Peer):
         }
         return Figures(rates, round_trips(limits.pushes))
 
-    def _row(self):  # type: ignore[no-untyped-def]
+    def _row(self) -> "QueuedTasks":
         from django.utils import timezone
 
         from leek.models import QueuedTasks, State

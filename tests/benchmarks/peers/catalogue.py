@@ -10,7 +10,7 @@ from tests.benchmarks.peers.django_ox import DjangoOx
 from tests.benchmarks.peers.django_q2 import DjangoQ2
 from tests.benchmarks.peers.django_tasks_db import DjangoTasksDB
 from tests.benchmarks.peers.dramatiq import Dramatiq
-from tests.benchmarks.peers.huey import Huey
+from tests.benchmarks.peers.huey import Huey, HueyWithoutFsync
 from tests.benchmarks.peers.leek import Leek
 from tests.benchmarks.peers.oban import Oban
 from tests.benchmarks.peers.peer import Peer, Place
@@ -25,6 +25,7 @@ PEERS: tuple[type[Peer], ...] = (
     DjangoOx,
     DjQueue,
     Huey,
+    HueyWithoutFsync,
     DjangoQ2,
     Procrastinate,
     Oban,
@@ -70,7 +71,7 @@ def variants(only: Sequence[str]) -> list[Variant]:
         for database in DATABASES
         for peer in PEERS
         if database in peer.databases
-        for tuned in (False, True)
+        for tuned in peer.setups
     ]
     return [variant for variant in everything if not only or variant.is_meant_by(only)]
 

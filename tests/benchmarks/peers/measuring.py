@@ -87,7 +87,7 @@ class Measurement:
 
     def _latencies(self, worker: Worker) -> list[float]:
         """Return milliseconds from push to start; pauses meet a poller at any of its moments."""
-        found = []
+        found: list[float] = []
         deadline = time.monotonic() + 2 * self._limits.seconds
         while len(found) < self._limits.pushes and time.monotonic() < deadline:
             time.sleep(random.uniform(0.01, 0.03) + random.uniform(0, self._peer.poll))

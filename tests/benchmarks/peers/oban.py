@@ -30,7 +30,7 @@ class Oban(Peer):
 
         asyncio.run(run())
 
-    async def _pool(self):  # type: ignore[no-untyped-def]
+    async def _pool(self) -> Any:
         from oban import Oban as Queue
 
         return await Queue.create_pool(self.place.url)
@@ -57,17 +57,19 @@ class Oban(Peer):
 
     def push(self) -> None:
         """Enqueue one job."""
-        from tests.benchmarks.peers.tasks.oban import Noop
-
         queue, loop = self._queue
-        loop.run_until_complete(queue.enqueue(Noop.new()))
+        loop.run_until_complete(queue.enqueue(self._new()))
 
     def push_many(self, count: int) -> None:
         """Enqueue many jobs in one call."""
-        from tests.benchmarks.peers.tasks.oban import Noop
-
         queue, loop = self._queue
-        loop.run_until_complete(queue.enqueue_many([Noop.new() for _ in range(count)]))
+        loop.run_until_complete(queue.enqueue_many([self._new() for _ in range(count)]))
+
+    def _new(self) -> Any:
+        from tests.benchmarks.peers.tasks import oban
+
+        task: Any = oban.Noop
+        return task.new()
 
     def unfinished(self) -> int:
         """Count jobs that are available or executing."""

@@ -53,16 +53,17 @@ class Peer:
     databases: ClassVar[tuple[str, ...]]
     apps: ClassVar[tuple[str, ...]] = ()
     tasks: ClassVar[str] = "plain"  # the module of `tasks` that has its task
+    setups: ClassVar[tuple[bool, ...]] = (False, True)  # as installed, with the best tuning
     bulk: ClassVar[bool] = False  # whether push_many is more than many a push
-    installed: ClassVar[str]  # how it is set up: said below the table
-    best: ClassVar[str]
+    installed: ClassVar[str] = ""  # how it is set up: said below the table
+    best: ClassVar[str] = ""
 
     def __init__(self, place: Place) -> None:
         self.place = place
 
     @property
     def poll(self) -> float:
-        """Seconds between two looks of an idle worker, or 0 if it is woken or waits inside a read."""
+        """Seconds between two looks of an idle worker; 0 if it is woken, or waits in a read."""
         return 0.0
 
     def settings(self) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """procrastinate, by its integration into Django."""
 
+from typing import Any
+
 from tests.benchmarks.peers.peer import Peer, manage
 
 
@@ -28,7 +30,7 @@ class Procrastinate(Peer):
         """Defer it many times by its call for that."""
         self._task().batch_defer(*[{}] * count)
 
-    def _task(self):  # type: ignore[no-untyped-def]
+    def _task(self) -> Any:
         from tests.benchmarks.peers.tasks import procrastinate
 
         return procrastinate.anoop if self.place.tuned else procrastinate.noop

@@ -11,7 +11,7 @@ from tests.benchmarks.peers.catalogue import peer_of_this_process
 
 _peer = peer_of_this_process()
 
-SECRET_KEY = "for benchmarks only"  # noqa: S105
+SECRET_KEY = "for benchmarks only"
 USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -32,24 +32,24 @@ def milliseconds(value: float) -> str:
 
 def _rates(rounds: Sequence[Figures], names: Sequence[str]) -> list[str]:
     found = [[figures.rates[name] for figures in rounds if name in figures.rates] for name in names]
-    return [rate(median(values)) if values else "-" for values in found]
+    return [rate(median(values)) if values else "" for values in found]
 
 
 def cells(rounds: Sequence[Figures]) -> list[str]:
     """Return the figures of a queue: medians of the rates, percentiles of all latencies."""
     good = [figures for figures in rounds if not figures.failed]
     if not good:
-        return ["failed", "-", "-", "-", "-"]
+        return ["failed", "", "", "", ""]
     pooled = [value for figures in good for value in figures.latencies]
     times = [milliseconds(percentile(pooled, share)) for share in (0.5, 0.99)] if pooled else []
-    return [*_rates(good, RATES), *(times or ["-", "-"])]
+    return [*_rates(good, RATES), *(times or ["", ""])]
 
 
 def bare_cells(rounds: Sequence[Figures]) -> list[str]:
     """Return the figures of a database alone."""
     good = [figures for figures in rounds if not figures.failed]
     if not good:
-        return ["failed", "-", "-", "-"]
+        return ["failed", "", "", ""]
     pooled = [value for figures in good for value in figures.latencies]
     return [*_rates(good, BARE_RATES), milliseconds(percentile(pooled, 0.5))]
 
@@ -85,7 +85,7 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _padded(row: Sequence[str], widths: Sequence[int]) -> str:
     """Align numbers to the right, words to the left."""
     cells = [
-        cell.rjust(width) if cell[:1].isdigit() or cell == "-" else cell.ljust(width)
+        cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width)
         for cell, width in zip(row, widths, strict=True)
     ]
     return "  ".join(cells).rstrip()

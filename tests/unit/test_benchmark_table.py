@@ -62,13 +62,18 @@ def test_a_database_alone_has_its_own_rates() -> None:
 
 
 def test_remarks_tell_failures_once_and_how_few_the_pushes_were() -> None:
-    odd = Figures(latencies=[1.0] * 40, remarks=["2 pushes failed: locked"])
+    odd = Figures(rates={"push": 9.0}, latencies=[1.0] * 40, remarks=["2 pushes failed: locked"])
     rounds = [odd, odd, Figures(failed="no server")]
     assert table.remarks(rounds) == [
         "2 pushes failed: locked",
         "failed in 1 of 3 rounds: no server",
         "latency of 80 pushes only",
     ]
+
+
+def test_a_long_reason_is_cut_to_one_line() -> None:
+    assert table.one_line("refused:\n\tno  server") == "refused: no server"
+    assert table.one_line("x" * 300) == "x" * 200 + "..."
 
 
 def test_the_rst_table_is_one_for_docutils() -> None:

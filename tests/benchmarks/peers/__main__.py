@@ -35,7 +35,7 @@ def main() -> None:
                 rounds[variant].append(run(variant, limits, servers))
                 _tell(f"round {number}, {variant.key}", began, rounds[variant][-1].failed)
     except KeyboardInterrupt:
-        _tell("interrupted", time.monotonic(), "")
+        sys.exit(128 + signal.SIGINT)
     finally:
         _print(options, _describe(chosen, servers), rounds)
 

@@ -15,8 +15,9 @@ Draw = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 LEGEND = (
     "Drained/s: no-ops from the first start to the last completion, pushed before the worker was "
     "started. Pushes/s: one by one, with the worker running. In bulk/s: in calls of 1,000. p50 and "
-    "p99: from just before a push to an idle worker to the first line of the task. Rates are "
-    "medians of the rounds; latencies are of all rounds together."
+    "p99: from just before a push to an idle worker to the first line of the task, 10 to 30 ms "
+    "after the former task, and up to one interval later where the worker polls. Rates are medians "
+    "of the rounds; latencies are of all rounds together."
 )
 
 

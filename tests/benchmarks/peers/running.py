@@ -68,12 +68,24 @@ def _group(command: list[str], place: Place, log: int) -> "Iterator[subprocess.P
 
 
 def _end(leader: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):
+    """Ask a group to end, and end it if it does not, or if the wait for it is interrupted."""
+    gone = False
+    try:
+        gone = _ended_when_asked(leader)
+    finally:
+        if not gone:
+            with suppress(ProcessLookupError):
+                os.killpg(leader.pid, signal.SIGKILL)
+        leader.wait()
+
+
+def _ended_when_asked(leader: "subprocess.Popen[bytes]") -> bool:
+    with suppress(ProcessLookupError):  # raised when nobody is left
         os.killpg(leader.pid, signal.SIGTERM)
         deadline = time.monotonic() + END_WITHIN
         while time.monotonic() < deadline:
             leader.poll()
-            os.killpg(leader.pid, 0)  # raises when nobody is left
+            os.killpg(leader.pid, 0)
             time.sleep(0.02)
-        os.killpg(leader.pid, signal.SIGKILL)
-    leader.wait()
+        return False
+    return True

@@ -62,9 +62,15 @@ def remarks(rounds: Sequence[Figures]) -> list[str]:
         f"failed in {reasons.count(reason)} of {len(rounds)} rounds: {reason}": None
         for reason in reasons
     }
-    pushes = sum(len(figures.latencies) for figures in rounds)
+    pushes = sum(len(figures.latencies) for figures in rounds if "push" in figures.rates)
     few = [f"latency of {pushes} pushes only"] if 0 < pushes < 100 else []
-    return [*said, *failed, *few]
+    return [one_line(remark) for remark in (*said, *failed, *few)]
+
+
+def one_line(text: str) -> str:
+    """Return what a note has room for of a message."""
+    joined = " ".join(text.split())
+    return joined if len(joined) <= 200 else f"{joined[:200]}..."
 
 
 def rst(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

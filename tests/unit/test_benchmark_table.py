@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from docutils.core import publish_doctree
-from docutils.nodes import entry, system_message
+from docutils.nodes import entry, strong, system_message
 
-from tests.benchmarks.peers import table
+from tests.benchmarks.peers import report, table
+from tests.benchmarks.peers.catalogue import Variant, variants
 from tests.benchmarks.peers.figures import Figures, Limits
 
 
@@ -100,3 +101,35 @@ def test_figures_cross_by_a_file(tmp_path: Path) -> None:
 
 def test_a_measurement_is_given_up_in_time() -> None:
     assert Limits(tasks=1, pushes=1, seconds=5).in_all == 40
+
+
+def test_each_set_up_has_a_name_of_its_own_and_says_what_it_is() -> None:
+    everything = variants([])
+    assert len({variant.key for variant in everything}) == len(everything)
+    assert all(variant.notes for variant in everything)
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (["sqlite/leek"], ["sqlite/leek/installed", "sqlite/leek/best"]),
+        (["sqlite/leek/best", "rq"], ["sqlite/leek/best", "redis/rq/installed", "redis/rq/best"]),
+        (["sqlite/lee"], []),
+    ],
+)
+def test_only_takes_parts_and_beginnings_of_names(names: list[str], keys: list[str]) -> None:
+    assert [variant.key for variant in variants(names)] == keys
+
+
+def test_the_page_has_a_table_and_notes_for_each_database() -> None:
+    rounds: dict[Variant, list[Figures]] = {
+        variant: [Figures(failed="no server " * 9)] for variant in variants(["best"])
+    }
+    tree = publish_doctree(report.page(["2 cores"], rounds, table.rst))
+    assert not list(tree.findall(system_message))
+    assert [text.astext() for text in tree.findall(strong)] == [
+        "sqlite",
+        "postgresql",
+        "mariadb",
+        "redis",
+    ]

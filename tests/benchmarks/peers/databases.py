@@ -2,10 +2,11 @@
 
 import os
 import secrets
+import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,9 +23,15 @@ def place_for(variant: Variant, servers: dict[str, str]) -> Iterator[Place]:
         tempfile.TemporaryDirectory(prefix="leek-peers-", ignore_cleanup_errors=True) as directory,
         _database(variant.database, servers, directory) as url,
     ):
-        port = secrets.choice(OTHER_PORTS)
         name = variant.peer.name
-        yield Place(name, variant.database, variant.tuned, url, directory, port)
+        yield Place(name, variant.database, variant.tuned, url, directory, _free_port())
+
+
+def _free_port() -> int:
+    while True:
+        port = secrets.choice(OTHER_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager

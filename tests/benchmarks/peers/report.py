@@ -1,6 +1,7 @@
 """The page that is made of all rounds."""
 
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -12,6 +13,7 @@ from tests.benchmarks.peers.figures import Figures
 Rounds = dict[Variant, list[Figures]]
 Draw = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
+WIDTH = 105
 LEGEND = (
     "Drained/s: no-ops from the first start to the last completion, pushed before the worker was "
     "started. Pushes/s: one by one, with the worker running. In bulk/s: in calls of 1,000. p50 and "
@@ -23,7 +25,7 @@ LEGEND = (
 
 def page(machine: Sequence[str], rounds: Rounds, draw: Draw) -> str:
     """Return the tables of all databases, each with its notes."""
-    parts = ["\n".join(f"- {line}" for line in machine), LEGEND]
+    parts = ["\n".join(_item(line) for line in machine), _wrapped(LEGEND)]
     for database in dict.fromkeys(variant.database for variant in rounds):
         here = {key: value for key, value in rounds.items() if key.database == database}
         bare = {key: value for key, value in here.items() if key.peer is Bare}
@@ -41,7 +43,17 @@ def page(machine: Sequence[str], rounds: Rounds, draw: Draw) -> str:
 
 def _note(variant: Variant, rounds: Sequence[Figures]) -> str:
     text = "; ".join([variant.notes.replace("`", "``"), *table.remarks(rounds)])
-    return f"- {variant.peer.name}, {variant.setup}: {text}"
+    return _item(f"{variant.peer.name}, {variant.setup}: {text}")
+
+
+def _item(text: str) -> str:
+    return _wrapped(f"- {text}", "  ")
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(
+        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def as_json(machine: Sequence[str], rounds: Rounds) -> str:

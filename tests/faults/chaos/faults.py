@@ -87,7 +87,7 @@ class Faults:
 
     def _outage(self, slot: Slot, seconds: float) -> None:
         self._is_away = True
-        self._database.stop()
+        self._database.crash()
         self._later(seconds, self._end_outage)
 
     def _end_outage(self) -> None:

@@ -7,6 +7,7 @@ from leek.database.errors import is_transient
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
 from leek.database.sqlite import sqlite_shortcomings
+from leek.database.turns import write_turns
 
 __all__ = [
     "ClaimStatement",
@@ -20,4 +21,5 @@ __all__ = [
     "is_connected",
     "is_transient",
     "sqlite_shortcomings",
+    "write_turns",
 ]

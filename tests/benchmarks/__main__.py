@@ -78,13 +78,13 @@ def measure(pushes: int, tasks: int) -> None:
         print(f"{what:<28}{per_second:10.0f}/s {per_second / create:8.2f} of create()")
 
     show("bare ORM create()", create)
-    show("push without a server", rate(pushes, push_noop))
-    clear()
     with running_server():
         show("push with a server", rate(pushes, push_noop))
         wait_until(lambda: unfinished() == 0, "the pushed tasks")
         p50, p99 = latencies(pushes)
     print(f"push -> start, idle server  {p50:10.2f} ms p50 {p99:8.2f} ms p99 of {pushes}")
+    clear()
+    show("push without a server", rate(pushes, push_noop))
     clear()
     stored, drained = drain(tasks)
     show(f"push_many of {tasks}", stored)

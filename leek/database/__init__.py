@@ -4,6 +4,7 @@ from leek.database.claims import ClaimStatement
 from leek.database.clock import Now, after
 from leek.database.connecting import has_table, impatient_connections, is_connected
 from leek.database.errors import is_transient
+from leek.database.exclusion import alone_at
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
 from leek.database.sqlite import sqlite_shortcomings
@@ -14,6 +15,7 @@ __all__ = [
     "Now",
     "StateIndex",
     "after",
+    "alone_at",
     "has_table",
     "impatient_connections",
     "insert_rows",

@@ -16,7 +16,6 @@ from leek.models import QueuedTasks, State, SuccessTasks
 from leek.serializer import dump_task
 
 NAME = f"{noop.__module__}.{noop.__qualname__}"
-UNFINISHED = (State.READY, State.DEFERRED, State.RUNNING)
 PAUSE = 0.01  # seconds between two looks at the server, which each keep it busy, and before a push
 
 Tick = Callable[[int], None]  # told how much was done meanwhile; raises to end it all
@@ -39,7 +38,7 @@ class Measures:
 
     def while_at_work(self) -> dict[str, float]:
         """Return how often a second a task is pushed while the Worker runs those before."""
-        return self._in_turns({"push_at_work": self._push}, self._await_rest)
+        return self._in_turns({"push_at_work": self._push}, self.await_rest)
 
     def alone(self) -> dict[str, float]:
         """Return how often a second a row is changed, created, and pushed; the Worker is off."""
@@ -69,8 +68,8 @@ class Measures:
         for _ in range(ROUNDS):
             for name, action in (
                 ("bulk_create", self._bulk_create),
-                ("push_many", self._push_many),
-                ("drain", self._await_rest),
+                ("push_many", self.push_many),
+                ("drain", self.await_rest),
             ):
                 began = time.perf_counter()
                 action()
@@ -85,7 +84,7 @@ class Measures:
             row = self._push()
             pushed[row.pk] = row.pushed_at
             time.sleep(PAUSE)
-            self._await_rest()
+            self.await_rest()
             self._tick(1)
         started = SuccessTasks.objects.filter(pk__gte=min(pushed)).values_list("pk", "started_at")
         return [(at - pushed[task_id]).total_seconds() * 1000 for task_id, at in started]
@@ -125,15 +124,17 @@ class Measures:
         self._pushed += 1
         return push_task_to_queue(noop)
 
-    def _push_many(self) -> None:
+    def push_many(self) -> None:
+        """Push as many tasks at once as are planned."""
         self._pushed += self._plan.tasks
         push_many([(noop, (), {})] * self._plan.tasks)
 
-    def _await_rest(self) -> None:
+    def await_rest(self) -> None:
         """Wait until all that was pushed is run, and stored."""
         while int(client.ask("handled", host=HOST, port=self._port).value) < self._pushed:
             self._pause()
-        while QueuedTasks.objects.using(self._alias).filter(state__in=UNFINISHED).exists():
+        tasks = QueuedTasks.objects.using(self._alias)
+        while tasks.ready().exists() or tasks.running().exists():
             self._pause()
 
     def _pause(self) -> None:
@@ -143,5 +144,6 @@ class Measures:
 
 def percentiles(values: list[float]) -> tuple[float, float]:
     """Return the median and the 99th percentile."""
-    cuts = quantiles(values, n=100, method="inclusive")
+    several = values if len(values) > 1 else values * 2
+    cuts = quantiles(several, n=100, method="inclusive")
     return cuts[49], cuts[98]

@@ -25,11 +25,15 @@ class BenchError(LeekError):
     """There are no figures, and why."""
 
 
+class Interrupted(BenchError):
+    """There are no figures, because a signal asked to end."""
+
+
 def measure(plan: Plan, on_progress: Callable[[int], None] = lambda _: None) -> Figures:
     """Measure, and leave the database as it was; `on_progress` is told of each few steps.
 
-    Raise BenchError where that is not possible, or a signal asks to end it. Meanwhile this process
-    cannot use the site's own queue.
+    Raise BenchError where that is not possible, Interrupted after a signal to stop. Meanwhile this
+    process cannot use the site's own queue.
     """
     if config.EAGER:
         raise BenchError("EAGER is on: tasks are run where they are pushed, not by a server.")
@@ -38,7 +42,7 @@ def measure(plan: Plan, on_progress: Callable[[int], None] = lambda _: None) -> 
 
     def tick(steps: int) -> None:
         if interruption.is_set():
-            raise BenchError("Interrupted. Nothing of the benchmark is left.")
+            raise Interrupted("Interrupted. Nothing of the benchmark is left.")
         if steps:
             on_progress(steps)
 

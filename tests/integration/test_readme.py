@@ -822,7 +822,7 @@ SCENARIOS: list[Scenario] = [
     ("leek_push", 1, ["nowhere.to.be.found"], {}),
     ("leek_push", 1, ["builtins.len", "--args", "[[]]"], {"LEEK_WORKERS": "0"}),
     ("leek_push", 2, [], {}),
-    ("leek_bench", 0, ["--tasks", "10", "--pushes", "10"], {}),
+    ("leek_bench", 0, ["--tasks", "1", "--pushes", "1"], {}),
     ("leek_bench", 1, [], {"LEEK_EAGER": "1"}),
     ("leek_bench", 1, [], {"LEEK_WORKERS": "0"}),
     ("leek_bench", 2, ["--tasks", "0"], {}),

@@ -2,7 +2,6 @@
 
 import logging
 import platform
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -38,16 +37,16 @@ def measure(plan: Plan, on_progress: Callable[[int], None] = lambda _: None) -> 
     if config.EAGER:
         raise BenchError("EAGER is on: tasks are run where they are pushed, not by a server.")
     alias = queue_database()
-    interruption = threading.Event()
+    signals: list[bool] = []
 
     def tick(steps: int) -> None:
-        if interruption.is_set():
+        if signals:
             raise Interrupted("Interrupted. Nothing of the benchmark is left.")
         if steps:
             on_progress(steps)
 
     with ExitStack() as stack:
-        stack.enter_context(on_stop_signals(interruption.set, -1))
+        stack.enter_context(on_stop_signals(lambda: signals.append(True), -1))
         stack.enter_context(_alone(alias))
         stack.enter_context(_only_errors_are_logged())
         stack.enter_context(our_names())

@@ -17,12 +17,23 @@ from leek.bench.report import RATIOS, as_dict, as_text
 from leek.bench.tables import drop_tables, our_names
 from leek.models import QueuedTasks, Servers, State, SuccessTasks
 from tests.site.tasks import noop
-from tests.support import GIVE_UP_AFTER, ROOT, environment, is_gone, manage, wait_until
+from tests.support import (
+    GIVE_UP_AFTER,
+    ROOT,
+    environment,
+    finish,
+    is_gone,
+    manage,
+    run,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("port")]
 
 SMALL = ("--tasks", "40", "--pushes", "10")
 ENDLESS = ("--tasks", "1", "--pushes", "1000000")
+
+NAMES_OF_INDEXES = ["leek_ready", "leek_deferred", "leek_running"]
 
 Benchmark = subprocess.Popen[str]
 
@@ -148,6 +159,18 @@ def test_the_sites_tasks_are_neither_seen_nor_run() -> None:
     ]
     assert not SuccessTasks.objects.exists()
     assert not Servers.objects.exists()
+
+
+def test_a_process_that_goes_on_is_back_at_the_sites_tasks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TESTS_DATABASE_NAME", environment()["TESTS_DATABASE_NAME"])
+    finish([push_task_to_queue(noop)])  # what is remembered of claims must not be in the way
+    assert "drain" in run("leek_bench", *SMALL)
+    finish([push_task_to_queue(noop)])
+    assert SuccessTasks.objects.count() == QueuedTasks.objects.count() == 2
+    assert QueuedTasks.objects.filter(success__result=None, state=State.SUCCESSFUL).count() == 2
+    assert [index.name for index in QueuedTasks._meta.indexes] == NAMES_OF_INDEXES
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection
 from leek.api import push_task_to_queue
 from leek.bench.figures import Figures
 from leek.bench.report import RATIOS, as_dict, as_text
-from leek.bench.tables import drop_tables, our_names
+from leek.bench.tables import drop_tables, our_names, our_tables
 from leek.models import QueuedTasks, Servers, State, SuccessTasks
 from tests.site.tasks import noop
 from tests.support import (
@@ -165,12 +165,20 @@ def test_a_process_that_goes_on_is_back_at_the_sites_tasks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TESTS_DATABASE_NAME", environment()["TESTS_DATABASE_NAME"])
-    finish([push_task_to_queue(noop)])  # what is remembered of claims must not be in the way
+    row = push_task_to_queue(noop)
     assert "drain" in run("leek_bench", *SMALL)
-    finish([push_task_to_queue(noop)])
-    assert SuccessTasks.objects.count() == QueuedTasks.objects.count() == 2
-    assert QueuedTasks.objects.filter(success__result=None, state=State.SUCCESSFUL).count() == 2
+    finish([row])
+    assert SuccessTasks.objects.get().task == row
     assert [index.name for index in QueuedTasks._meta.indexes] == NAMES_OF_INDEXES
+
+
+def test_what_a_process_remembers_of_one_table_is_not_used_for_another() -> None:
+    finish([push_task_to_queue(noop)])
+    with our_names(), our_tables(connection.alias):
+        finish([push_task_to_queue(noop)])
+        assert SuccessTasks.objects.count() == 1
+    finish([push_task_to_queue(noop)])
+    assert SuccessTasks.objects.count() == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,7 +16,7 @@ from leek.retry import RetryPolicy
 from leek.serializer import dump_task
 from leek.server import registration, service
 from leek.server.backlog import Backlog
-from leek.server.executor import Executor
+from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.notes import RunningNotes
@@ -230,6 +230,8 @@ class Bench:
         self.backlog = Backlog()
         self.outcomes: list[Outcome] = []
         self.given_back: list[Claimed] = []
+        self.handed_over: list[Attempt] = []
+        self.is_stopping = False
         self.lease = Lease(server, seconds_left, asked_at=1e12 if seconds_left else -1e12)
         shared = Shared(
             self.lease,
@@ -243,13 +245,22 @@ class Bench:
             give_back=self.given_back.append,
             put_off=self.given_back.append,
         )
-        self.worker = Worker(Outage(), shared, Isolation(executor, ChildLimits()), 0, lambda: None)
+        isolation = Isolation(executor, ChildLimits())
+        self.worker = Worker(Outage(), shared, isolation, self.hand_over, 0, lambda: None)
         shared.notes.remove()
 
-    def work_on(self, *, owner: int) -> Claimed:
+    def hand_over(self, attempt: Attempt) -> bool:
+        """Take an async task, unless it is too late."""
+        if not self.is_stopping:
+            self.handed_over.append(attempt)
+        return not self.is_stopping
+
+    def work_on(
+        self, path: str = "builtins.len", args: tuple[Any, ...] = ([],), *, owner: int = 7
+    ) -> Claimed:
         """Have the Worker take a task that this server claimed under some lease."""
-        payload = dump_task("builtins.len", ([],), {}, "auto")
-        claimed = Claimed(1, "builtins.len", payload, 0, 0, 0, None, False, owner, 1)
+        payload = dump_task(path, args, {}, "auto")
+        claimed = Claimed(1, path, payload, 0, 0, 0, None, False, owner, 1)
         self.backlog.put([claimed])
         thread = threading.Thread(target=self.worker.run_once)  # which has no connections yet
         thread.start()
@@ -259,7 +270,7 @@ class Bench:
 
 def test_a_worker_runs_what_its_servers_lease_covers() -> None:
     bench = Bench(seconds_left=30)
-    claimed = bench.work_on(owner=7)
+    claimed = bench.work_on()
     (outcome,) = bench.outcomes
     assert isinstance(outcome, Success)
     assert outcome.claimed == claimed
@@ -274,4 +285,24 @@ def test_a_worker_gives_back_what_another_server_may_have_taken(
     claimed = bench.work_on(owner=owner)
     assert bench.outcomes == []
     assert bench.given_back == [claimed]
+    assert bench.backlog.unfinished == 0
+
+
+def test_a_worker_hands_an_async_task_over_and_is_free() -> None:
+    bench = Bench(seconds_left=30)
+    claimed = bench.work_on("tests.site.tasks.add_slowly", (1, 2))
+    (attempt,) = bench.handed_over
+    assert (attempt.claimed, attempt.task.args) == (claimed, (1, 2))
+    assert not bench.outcomes
+    assert not bench.given_back
+    assert bench.backlog.unfinished == 0
+
+
+def test_a_worker_gives_an_async_task_back_that_may_not_begin_any_more() -> None:
+    bench = Bench(seconds_left=30)
+    bench.is_stopping = True
+    claimed = bench.work_on("tests.site.tasks.add_slowly", (1, 2))
+    assert bench.given_back == [claimed]
+    assert not bench.outcomes
+    assert not bench.handed_over
     assert bench.backlog.unfinished == 0

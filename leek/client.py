@@ -37,10 +37,13 @@ class Hinter:
     """Sends hints, and falls silent for a while where nobody answers.
 
     A hint may be lost at the cost of some latency, so it never raises, and waits at most
-    HINT_TIMEOUT; then the pushes of this process go without until the pause is over.
+    HINT_TIMEOUT; then the pushes of this process go without until the pause is over. Where no
+    `host` and `port` are given, the settings name them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str | None = None, port: int | None = None) -> None:
+        self._host = host
+        self._port = port
         self._lock = threading.Lock()
         self._silent_until = 0.0
         self._time_outs = 0
@@ -59,7 +62,8 @@ class Hinter:
                 self._lock.release()
 
     def _try(self) -> None:
-        host, port = config.TASKS_HOST, config.TASKS_PORT
+        host = config.TASKS_HOST if self._host is None else self._host
+        port = config.TASKS_PORT if self._port is None else self._port
         known = self._silent_until
         try:
             with _connect(host, port, config.HINT_TIMEOUT) as connection:
@@ -93,6 +97,17 @@ hinter = Hinter()
 def hint() -> None:
     """Tell the server that there is work; never raise, never wait for long."""
     hinter.hint()
+
+
+@contextmanager
+def hints_to(host: str, port: int) -> Iterator[None]:
+    """Send all hints of this process to one server, whatever the settings say."""
+    global hinter
+    former, hinter = hinter, Hinter(host, port)
+    try:
+        yield
+    finally:
+        hinter = former
 
 
 def ask(question: str, *, host: str | None = None, port: int | None = None) -> Reply:

@@ -62,3 +62,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(_sqlite)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"]["OPTIONS"] = {"charset": "utf8mb4"}
+if env.bool("TESTS_READ_ONLY", default=False):
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        {
+            "django.db.backends.sqlite3": {"init_command": "PRAGMA query_only=ON"},
+            "django.db.backends.postgresql": {"options": "-c default_transaction_read_only=on"},
+            "django.db.backends.mysql": {"init_command": "SET SESSION TRANSACTION READ ONLY"},
+        }[DATABASES["default"]["ENGINE"]]
+    )

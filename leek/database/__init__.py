@@ -4,15 +4,18 @@ from leek.database.claims import ClaimStatement
 from leek.database.clock import Now, after
 from leek.database.connecting import has_table, impatient_connections, is_connected
 from leek.database.errors import is_transient
+from leek.database.exclusion import alone_at
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
 from leek.database.sqlite import sqlite_shortcomings
+from leek.database.turns import write_turns
 
 __all__ = [
     "ClaimStatement",
     "Now",
     "StateIndex",
     "after",
+    "alone_at",
     "has_table",
     "impatient_connections",
     "insert_rows",
@@ -20,4 +23,5 @@ __all__ = [
     "is_connected",
     "is_transient",
     "sqlite_shortcomings",
+    "write_turns",
 ]

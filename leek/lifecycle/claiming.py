@@ -25,7 +25,9 @@ def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> 
 
     `number` is one that the server has never used before.
     """
-    statement = _claim_ready(queue_database(), None if queues is None else tuple(queues))
+    statement = _claim_ready(
+        queue_database(), QueuedTasks._meta.db_table, None if queues is None else tuple(queues)
+    )
     return _claim(statement, server_id, number, limit)
 
 
@@ -35,8 +37,11 @@ def claim_suspect(server_id: int, number: int, queues: list[str] | None) -> list
 
 
 @lru_cache
-def _claim_ready(alias: str, queues: tuple[str, ...] | None) -> ClaimStatement:
-    """Return the statement that claims ready tasks: compiling it takes longer than running it."""
+def _claim_ready(alias: str, table: str, queues: tuple[str, ...] | None) -> ClaimStatement:
+    """Return the statement that claims ready tasks: compiling it takes longer than running it.
+
+    It stays the same as long as the tasks' table has this name.
+    """
     tasks = QueuedTasks.objects.using(alias)
     return _statement(tasks.of_queues(None if queues is None else [*queues]).ready())
 

@@ -12,17 +12,27 @@ class Progress:
     def __init__(self, stream: OutputWrapper, count: Callable[[], int]) -> None:
         self._stream = stream
         self._total = count() if stream.isatty() else None
+        self._done = 0
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._total and self._done:
+            self._stream.write("")
+
+    def add(self, step: int) -> None:
+        """Note that so many more things are done."""
+        self._done += step
+        if self._total:
+            self._draw(self._done, self._total)
 
     def track(self, steps: Iterable[int]) -> Iterator[int]:
         """Pass on the steps, each a number of things done."""
-        done = 0
-        for step in steps:
-            done += step
-            if self._total:
-                self._draw(done, self._total)
-            yield step
-        if self._total:
-            self._stream.write("")
+        with self:
+            for step in steps:
+                self.add(step)
+                yield step
 
     def _draw(self, done: int, total: int) -> None:
         width = max(shutil.get_terminal_size().columns - 30, 10)

@@ -4,6 +4,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from leek import agenda, lifecycle
@@ -49,6 +50,7 @@ class Dispatcher(Service):
         backlog: Backlog,
         pace: Pace,
         alarm: Alarm,
+        turns: AbstractContextManager[object],
         *,
         is_all_stored: Callable[[], bool],
         on_dead_servers: Callable[[], None],
@@ -63,6 +65,7 @@ class Dispatcher(Service):
         self._backlog = backlog
         self._pace = pace
         self._alarm = alarm
+        self._turns = turns
         self._is_all_stored = is_all_stored
         self._on_dead_servers = on_dead_servers
         self._on_lost_lease = on_lost_lease
@@ -140,7 +143,8 @@ class Dispatcher(Service):
 
     def _claim_up_to(self, room: int) -> int:
         self._doubtful = (self._lease.server_id, next(self._claim_numbers))
-        claimed = lifecycle.claim(*self._doubtful, room, self._options.queues)
+        with self._turns:
+            claimed = lifecycle.claim(*self._doubtful, room, self._options.queues)
         self._pace.claimed(len(claimed))
         self._refill_at = self._options.workers + self._pace.ahead // 2 - 1
         self._hand_on(claimed)

@@ -9,10 +9,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from multiprocessing import Pipe
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from leek.exceptions import LeekError, TaskTimeout
@@ -20,12 +18,11 @@ from leek.outcome import Claimed, ErrorReport, Outcome
 from leek.server.child import READY, Errand, Report
 from leek.server.executor import Executor
 from leek.server.journal import journal
+from leek.server.spawning import spawn
 from leek.time_limit import excess
 
 EXIT_TIMEOUT = 2.0  # seconds that a process gets to end in when it is no longer needed
 LOOK_INTERVAL = 1.0  # seconds between looks at a process, whose death may not close the pipe
-
-_CODE = "import sys; sys.path[:] = sys.argv[1:]; from leek.server.child import main; main({})"
 
 
 class ChildUnavailable(LeekError):
@@ -47,20 +44,9 @@ class ChildProcess:
     """A spawned process that runs `leek.server.child`, and the pipe to it."""
 
     def __init__(self) -> None:
-        self._pipe, theirs = Pipe()
         self.tasks = 0
         self.memory = 0
-        descriptor = theirs.fileno()
-        warnings = (f"-W{option}" for option in sys.warnoptions)
-        command = [sys.executable, *warnings, "-c", _CODE.format(descriptor), *sys.path]
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 (this very Python)
-                command,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[descriptor],
-                process_group=0,  # so that a signal to the server's group spares it
-                env={**os.environ, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE},
-            )
+        self._process, self._pipe = spawn("leek.server.child")
 
     @property
     def is_alive(self) -> bool:

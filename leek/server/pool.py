@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from leek.models import Servers
+from leek.database import write_turns
+from leek.models import Servers, queue_database
 from leek.retry import RetryPolicy
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
@@ -70,7 +71,8 @@ class WorkerPool:
         self._pace = Pace(options.workers)
         self._notes = RunningNotes(lease.server.boot, options.workers + options.async_limit)
         self._on_part_end = on_part_end
-        self._recorder = Recorder(outage, lease, self._alarm, on_part_end)
+        turns = write_turns(queue_database())
+        self._recorder = Recorder(outage, lease, self._alarm, turns, on_part_end)
         self._heartbeat = Heartbeat(outage, lease, register)
         self._rescuer = Rescuer(
             outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
@@ -87,6 +89,7 @@ class WorkerPool:
             self._backlog,
             self._pace,
             self._alarm,
+            turns,
             is_all_stored=lambda: self._recorder.is_all_stored,
             on_dead_servers=self._rescuer.wake,
             on_lost_lease=self._heartbeat.wake,

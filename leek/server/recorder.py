@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 
 from django import db
@@ -32,13 +33,19 @@ class Recorder(Service):
     name = "recorder"
 
     def __init__(
-        self, outage: Outage, lease: Lease, alarm: Alarm, on_end: Callable[[], None] | None = None
+        self,
+        outage: Outage,
+        lease: Lease,
+        alarm: Alarm,
+        turns: AbstractContextManager[object],
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(outage, on_end)
         self.handled = 0
         self._settled = 0
         self._lease = lease
         self._alarm = alarm
+        self._turns = turns
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
         self._unsettled: list[Outcome] = []
         self._awaited: dict[Outcome, threading.Event] = {}
@@ -129,7 +136,8 @@ class Recorder(Service):
     def _settle(self) -> None:
         batch = list(self._unsettled)
         try:
-            refused = lifecycle.settle(batch)
+            with self._turns:
+                refused = lifecycle.settle(batch)
         except db.Error as error:
             if is_transient(error):
                 raise

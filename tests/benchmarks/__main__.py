@@ -1,174 +1,128 @@
-"""Latency and throughput of leek on the database of DATABASE_URL, beside bare ORM inserts.
+"""Measure leek, beside the figures that it is meant to reach.
 
-    python -m tests.benchmarks [--pushes 200] [--tasks 20000]
+    python -m tests.benchmarks [--database sqlite --database URL ...] [--all | --only NAME ...]
 
-The database is the tests' own, made anew and destroyed at the end. All figures come from one run,
-so that their ratios mean something on any machine.
+Without --database it is that of DATABASE_URL. Each is the tests' own, made anew and destroyed at
+the end. The targets were set on another machine: what this one does by itself is measured, too.
 """
 
 import argparse
-import logging
+import json
 import os
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from statistics import quantiles
+from dataclasses import asdict
+from pathlib import Path
 
-import django
+from tests.benchmarks import page
+from tests.benchmarks.catalogue import MEASURES, NAMES, chosen
+from tests.benchmarks.page import Column
+from tests.benchmarks.peers.machine import describe
+from tests.benchmarks.sizes import add_sizes, sizes_of
 
-from tests.support import environment, free_port, wait_until
+DRIVERS = {"postgresql": "psycopg", "mysql": "mysqlclient"}
+SQLITE = {"sqlite": {}, "sqlite-wal": {"TESTS_SQLITE_WAL": "1"}}
 
 
 def main() -> None:
-    """Parse, set the site up, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pushes", type=int, default=200, help="pushes to an idle server")
-    parser.add_argument("--tasks", type=int, default=20_000, help="no-ops to drain")
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    os.environ["LEEK_TASKS_PORT"] = str(free_port())
-    django.setup()
-    logging.getLogger("leek").setLevel(logging.ERROR)  # one figure is of pushes without a server
-    with test_database():
-        measure(options.pushes, options.tasks)
-
-
-@contextmanager
-def test_database() -> Iterator[None]:
-    """Make the test database, and destroy it at the end."""
-    from django.db import connection
-
-    name = str(connection.settings_dict["NAME"])
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    """Parse, measure on each database, and print what was found, be it half of it."""
+    options = parser().parse_args()
+    if options.profile:
+        run_profile(options)
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    measures = [measure.name for measure in chosen(options.only, everything=options.all)]
+    asked = json.dumps({"measures": measures, "sizes": asdict(sizes_of(options))})
+    columns: list[Column] = []
     try:
-        yield
+        for database in options.database or [None]:
+            columns.append(Column("", str(database or "DATABASE_URL")))
+            measure_on(database, asked, columns[-1])
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+        show(options, columns)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what parses the options."""
+    long = ", ".join(measure.name for measure in MEASURES if measure.is_long)
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument(
+        "--database", action="append", help='"sqlite", "sqlite-wal" or a URL; may be repeated'
+    )
+    made.add_argument("--all", action="store_true", help=f"also the long ones: {long}")
+    made.add_argument("--only", nargs="+", default=[], choices=NAMES, help="what is measured")
+    made.add_argument("--profile", action="store_true", help="print where a drain takes its time")
+    made.add_argument("--markdown", type=Path, help="a file for the table")
+    made.add_argument("--json", type=Path, help="a file for all figures")
+    add_sizes(made)
+    return made
+
+
+def measure_on(database: str | None, asked: str, column: Column) -> None:
+    """Fill a column in a process that has this database."""
+    with process_at(database, "one_database", asked, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            found = json.loads(line)
+            if "vendor" in found:
+                wal = " with WAL" if database == "sqlite-wal" else ""
+                column.vendor, column.title = found["vendor"], found["title"] + wal
+            elif "failure" in found:
+                column.failures[found["measure"]] = found["failure"]
+            else:
+                column.figures |= found["figures"]
+        if code := process.wait():
+            column.failures["the process"] = f"exit code {code}"
 
 
 @contextmanager
-def running_server() -> Iterator[None]:
-    """Run a leek_server while the block runs."""
+def process_at(
+    database: str | None, module: str, *arguments: str, stdout: int | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run a module of this package on a database; have it clean up where this ends before it."""
+    environment = dict(os.environ)
+    if database is not None:
+        for name in ("DATABASE_URL", "TESTS_DATABASE_NAME"):
+            environment.pop(name, None)
+        environment |= SQLITE.get(database, {"DATABASE_URL": database})
     process = subprocess.Popen(
-        [sys.executable, "-m", "django", "leek_server", "-v0"],
-        env=environment(),
-        stdout=subprocess.PIPE,
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+        env=environment,
+        stdout=stdout,
         text=True,
     )
-    assert process.stdout is not None
     try:
-        assert "ready" in process.stdout.readline()
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait()
-        process.stdout.close()
+        if process.stdout:
+            process.stdout.close()
 
 
-def measure(pushes: int, tasks: int) -> None:
-    """Print a table of all figures."""
-    from django.db import connection
-
-    print(f"Python {sys.version.split()[0]}, Django {django.__version__}, {connection.vendor}")
-    create = rate(pushes, create_bare_row)
-
-    def show(what: str, per_second: float) -> None:
-        print(f"{what:<28}{per_second:10.0f}/s {per_second / create:8.2f} of create()")
-
-    show("bare ORM create()", create)
-    show("push without a server", rate(pushes, push_noop))
-    clear()
-    with running_server():
-        show("push with a server", rate(pushes, push_noop))
-        wait_until(lambda: unfinished() == 0, "the pushed tasks")
-        p50, p99 = latencies(pushes)
-    print(f"push -> start, idle server  {p50:10.2f} ms p50 {p99:8.2f} ms p99 of {pushes}")
-    clear()
-    stored, drained = drain(tasks)
-    show(f"push_many of {tasks}", stored)
-    show(f"drain of {tasks} no-ops", drained)
+def run_profile(options: argparse.Namespace) -> None:
+    """Print the profile of a drain on each database."""
+    for database in options.database or [None]:
+        with process_at(database, "profiling", str(options.tasks)) as process:
+            process.wait()
 
 
-def rate(times: int, action: Callable[[], object]) -> float:
-    """Return how often a second an action can be done."""
-    action()
-    began = time.perf_counter()
-    for _ in range(times):
-        action()
-    return times / (time.perf_counter() - began)
-
-
-def create_bare_row() -> None:
-    """Insert a row like a pushed one, finished so that no server takes it."""
-    from django.utils import timezone
-
-    from leek.models import QueuedTasks, State
-
-    now = timezone.now()
-    QueuedTasks.objects.create(
-        name="tests.site.tasks.noop",
-        payload="x" * 110,
-        state=State.SUCCESSFUL,
-        run_after=now,
-        pushed_at=now,
-    )
-
-
-def push_noop() -> None:
-    """Push a task that does nothing."""
-    from leek.api import push_task_to_queue
-    from tests.site.tasks import noop
-
-    push_task_to_queue(noop)
-
-
-def latencies(pushes: int) -> tuple[float, float]:
-    """Return the median and the 99th percentile of push -> start, in milliseconds."""
-    from leek.api import push_task_to_queue
-    from leek.models import SuccessTasks
-    from tests.site.tasks import noop
-
-    pushed = {}
-    for _ in range(pushes):
-        row = push_task_to_queue(noop)
-        pushed[row.pk] = row.pushed_at
-        wait_until(lambda: unfinished() == 0, "a pushed task")
-    started = SuccessTasks.objects.filter(pk__in=pushed).values_list("pk", "started_at")
-    times = [(at - pushed[task_id]).total_seconds() * 1000 for task_id, at in started]
-    cuts = quantiles(times, n=100)
-    return cuts[49], cuts[98]
-
-
-def drain(tasks: int) -> tuple[float, float]:
-    """Return how many tasks a second push_many stores, and a server runs and records."""
-    from leek.api import push_many
-    from leek.models import SuccessTasks
-    from tests.site.tasks import noop
-
-    began = time.perf_counter()
-    push_many([(noop, (), {})] * tasks)
-    stored = time.perf_counter() - began
-    with running_server():
-        began = time.perf_counter()
-        before = SuccessTasks.objects.count()
-        wait_until(lambda: unfinished() == 0, "the drain")
-        return tasks / stored, (tasks - before) / (time.perf_counter() - began)
-
-
-def unfinished() -> int:
-    """Return the number of tasks that are ready or running."""
-    from leek.models import QueuedTasks, State
-
-    return QueuedTasks.objects.filter(state__in=(State.READY, State.RUNNING)).count()
-
-
-def clear() -> None:
-    """Delete all tasks."""
-    from leek.models import QueuedTasks
-
-    QueuedTasks.objects.all().delete()
+def show(options: argparse.Namespace, columns: Sequence[Column]) -> None:
+    """Print the table, and write the files that were asked for."""
+    drivers = [DRIVERS[column.vendor] for column in columns if column.vendor in DRIVERS]
+    machine = describe(["Django", *drivers], [column.title for column in columns])
+    print(page.as_markdown(machine, columns))
+    if options.markdown:
+        options.markdown.write_text(page.as_markdown(machine, columns))
+    if options.json:
+        options.json.write_text(page.as_json(machine, columns))
 
 
 if __name__ == "__main__":

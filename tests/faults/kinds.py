@@ -27,7 +27,11 @@ class Database(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End it at once, as a crash does; safe if it is not started."""
+        """End it soon, with all it was given; safe if it is not started."""
+
+    def crash(self) -> None:
+        """End it at once, with what it says is safe."""
+        self.stop()
 
     @abstractmethod
     def kill_connections(self) -> None:

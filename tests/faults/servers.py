@@ -56,9 +56,16 @@ class Server(Database):
             self._create_database()
 
     def stop(self) -> None:
-        """End it at once, as a crash does."""
+        """End it, and its connections."""
+        self._end(self._stop)
+
+    def crash(self) -> None:
+        """End it at once."""
+        self._end(self._crash)
+
+    def _end(self, how: signal.Signals) -> None:
         if self._process:
-            self._process.send_signal(self._crash)
+            self._process.send_signal(how)
             self._process.wait(GIVE_UP_AFTER)
             self._process = None
 
@@ -87,6 +94,11 @@ class Server(Database):
     @property
     def _log(self) -> Path:
         return self.folder / "log"
+
+    @property
+    @abstractmethod
+    def _stop(self) -> signal.Signals:
+        """The signal that ends the server with all it was given on the disk."""
 
     @property
     @abstractmethod
@@ -130,6 +142,7 @@ class PostgreSQL(Server):
     scheme = "postgres"
     admin = "postgres"
     admins_database = "postgres"
+    _stop = signal.SIGINT  # "fast"
     _crash = signal.SIGQUIT  # "immediate": SIGKILL leaves processes that block the next start
 
     @property
@@ -184,6 +197,7 @@ class MariaDB(Server):
     scheme = "mysql"
     admin = "root"
     admins_database = "mysql"
+    _stop = signal.SIGKILL  # it loses nothing by that
     _crash = signal.SIGKILL
 
     @property

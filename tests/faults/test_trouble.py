@@ -128,6 +128,23 @@ def test_an_outage_amid_many_tasks_runs_none_twice(
     wait_until(lambda: len(set(outages(server))) == 1, "the end of each outage")
 
 
+@on_servers
+def test_a_crash_of_the_database_amid_many_tasks_loses_none(
+    database: Server, start_server: StartServer
+) -> None:
+    server = start_server("-v2", "--workers", "2", DJANGO_SETTINGS_MODULE="tests.short_waits")
+    push_many([(tasks.noop, (), {})] * 3000)
+    wait_until(lambda: successes(server).total() > 500, "some successes")
+    connection.close()
+    database.crash()
+    wait_until(lambda: failures(server) > 0, "a failed try")
+    database.start()
+    wait_until(lambda: QueuedTasks.objects.filter(state=State.SUCCESSFUL).count() == 3000)
+    # PostgreSQL may have lost the claims of the last moment; their tasks have run once more.
+    assert set(successes(server).values()) <= {1, 2}
+    assert not QueuedTasks.objects.exclude(tries=1, crashes=0).exists()
+
+
 def test_an_outage_that_outlasts_the_leases_makes_no_server_take_another_for_dead(
     database: Database, start_server: StartServer, tmp_path: Path
 ) -> None:

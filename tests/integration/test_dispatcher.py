@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,6 +53,7 @@ class Scene:
             self.backlog,
             Pace(2),
             self.alarm,
+            nullcontext(),
             is_all_stored=lambda: self.all_stored,
             on_dead_servers=lambda: None,
             on_lost_lease=lambda: None,

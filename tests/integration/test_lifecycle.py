@@ -374,8 +374,8 @@ class TestRescue:
     def test_names_those_that_failed_in_the_order_of_their_push(self) -> None:
         server = a_server()
         ids = [row.pk for row in push_many([(noop, (), {})] * 3)]
-        for pk in reversed(ids):  # PostgreSQL writes a row anew at each update
-            QueuedTasks.objects.filter(pk=pk).update(priority=pk)
+        for number, pk in enumerate(reversed(ids), start=1):  # PostgreSQL writes rows anew
+            QueuedTasks.objects.filter(pk=pk).update(priority=number)
             lifecycle.claim(server.pk, pk, 1, None)
         assert lifecycle.rescue(server, ids, 1, even_if_renewed=True) == (0, ids)
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from leek.api import push_many
+from leek.bench.figures import Plan
 from leek.upkeep import BATCH
 from tests.site import tasks
 from tests.support import GIVE_UP_AFTER, ROOT, environment, finish, manage
@@ -55,6 +56,15 @@ def test_purge_draws_on_a_terminal_how_far_it_is() -> None:
     drawn = [(len(full), len(rest), int(n), int(of)) for full, rest, n, of in BAR.findall(shown)]
     assert drawn == [(8, 12, BATCH, total), (16, 4, 2 * BATCH, total), (20, 0, total, total)]
     assert BAR.sub("", shown) == f"\r\nDeleted {total} tasks.\r\n"
+
+
+def test_bench_draws_on_a_terminal_how_far_it_is() -> None:
+    plan = Plan(tasks=30, pushes=10)
+    shown = on_a_terminal("leek_bench", "--tasks", str(plan.tasks), "--pushes", str(plan.pushes))
+    drawn = [(int(number), int(total)) for *_, number, total in BAR.findall(shown)]
+    assert drawn == sorted(drawn)
+    assert drawn[-1] == (plan.steps, plan.steps)
+    assert BAR.sub("", shown).startswith("\r\nleek ")
 
 
 def test_purge_draws_nothing_where_there_is_nothing_to_do() -> None:

@@ -798,6 +798,22 @@ def test_retry_failed_pushes_back_what_it_says(
     assert QueuedTasks.objects.filter(state=State.READY).count() == 3
 
 
+@executes("bench-example")
+def test_bench_prints_a_table_like_the_one_shown(
+    blocks: list[Block], transactional_db: None
+) -> None:
+    ((command, shown),) = blocks[0].session()
+    printed = manage(*arguments_of(command), "--tasks", "40", "--pushes", "10")
+    assert without_numbers(printed.stdout) == without_numbers(shown), printed.stderr
+
+
+def without_numbers(text: str) -> list[str]:
+    """Return the lines of a table without its figures, and without the names of databases."""
+    return [
+        re.sub(r" *[\d.,]+|SQLite|PostgreSQL|MariaDB|MySQL", "", line) for line in text.splitlines()
+    ]
+
+
 # Testing code that pushes
 
 
@@ -837,6 +853,10 @@ SCENARIOS: list[Scenario] = [
     ("leek_push", 1, ["nowhere.to.be.found"], {}),
     ("leek_push", 1, ["builtins.len", "--args", "[[]]"], {"LEEK_WORKERS": "0"}),
     ("leek_push", 2, [], {}),
+    ("leek_bench", 0, ["--tasks", "1", "--pushes", "1"], {}),
+    ("leek_bench", 1, [], {"LEEK_EAGER": "1"}),
+    ("leek_bench", 1, [], {"LEEK_WORKERS": "0"}),
+    ("leek_bench", 2, ["--tasks", "0"], {}),
     ("leek_stop", 0, [], {}),  # the last one: it ends the server that the others ask
 ]
 

@@ -3,8 +3,7 @@
 import argparse
 import logging
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
@@ -12,27 +11,15 @@ from leek import checks
 from leek import setting_kinds as kinds
 from leek.conf import config
 from leek.management.base import LeekCommand
+from leek.management.options import value_of
 from leek.retry import RetryPolicy
 from leek.server.listener import PortInUse
 from leek.server.pool import PoolOptions
 from leek.server.supervisor import ServerOptions, Supervisor
 
-T = TypeVar("T")
 CANNOT_LISTEN = 2  # exit code
 MEGABYTE = 1_000_000
 LEVELS = {0: logging.WARNING, 1: logging.INFO}
-
-
-def value_of(kind: kinds.Kind[T]) -> Callable[[str], T]:
-    """Return a function that parses an option as the environment variable of a setting is."""
-
-    def parse(text: str) -> T:
-        try:
-            return kind.accept(kind.parse(text))
-        except (TypeError, ValueError, OverflowError):
-            raise argparse.ArgumentTypeError(f"{text!r}. Give {kind.expected}.") from None
-
-    return parse
 
 
 class Command(LeekCommand):

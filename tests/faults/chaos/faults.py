@@ -22,7 +22,7 @@ class LockedFile:
         self._name = environ.Env.db_url_config(database.url)["NAME"]
         self._lock: sqlite3.Connection | None = None
 
-    def stop(self) -> None:
+    def crash(self) -> None:
         """Lock the file against all others, as soon as they let us."""
         self._lock = sqlite3.connect(self._name, timeout=10, isolation_level=None)
         with suppress(sqlite3.OperationalError):  # a frozen process holds the lock: no less a fault
@@ -87,7 +87,7 @@ class Faults:
 
     def _outage(self, slot: Slot, seconds: float) -> None:
         self._is_away = True
-        self._database.stop()
+        self._database.crash()
         self._later(seconds, self._end_outage)
 
     def _end_outage(self) -> None:

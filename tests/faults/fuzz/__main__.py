@@ -28,7 +28,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     os.environ["LEEK_TASKS_PORT"] = str(port)
     django.setup()
-    from tests.benchmarks.__main__ import test_database
+    from tests.benchmarks.site import test_database
     from tests.faults.fuzz.trial import fuzz
 
     with test_database(), tempfile.TemporaryDirectory() as folder:

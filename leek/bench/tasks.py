@@ -1,0 +1,5 @@
+"""What is pushed."""
+
+
+def noop() -> None:
+    """Do nothing."""

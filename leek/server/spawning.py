@@ -1,0 +1,30 @@
+"""Processes of this very site, spawned by this one, each at the other end of a pipe."""
+
+import os
+import subprocess
+import sys
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+from django.conf import settings
+
+_CODE = "import sys; sys.path[:] = sys.argv[1:]; from {} import main; main({})"
+
+
+def spawn(module: str, **options: Any) -> "tuple[subprocess.Popen[bytes], Connection]":
+    """Start a process in which `main` of a module gets its end of a pipe, as a descriptor."""
+    ours, theirs = Pipe()
+    descriptor = theirs.fileno()
+    warnings = (f"-W{option}" for option in sys.warnoptions)
+    code = _CODE.format(module, descriptor)
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603 (this very Python)
+            [sys.executable, *warnings, "-c", code, *sys.path],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[descriptor],
+            process_group=0,  # so that a signal to this process's group spares it
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE},
+            **options,
+        )
+    return process, ours

@@ -1,0 +1,55 @@
+"""How much is measured: each number is an option."""
+
+import argparse
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that the figures are meant for."""
+
+    tasks: int = 10_000
+    pushes: int = 500
+    idle_seconds: float = 30.0
+    starts: int = 5
+    sleepers: int = 400
+    finished: int = 1_000_000
+    deferred: int = 100_000
+    many: int = 1_000_000
+    rate: float = 500.0
+    pushers: int = 4
+    steady_seconds: float = 60.0
+    purged: int = 1_000_000
+
+
+HELP = {
+    "tasks": "no-ops pushed at once and drained, three times over",
+    "pushes": "pushed one by one, and to an idle server",
+    "idle_seconds": "for which an idle server is watched",
+    "starts": "of a server, to its first task",
+    "sleepers": "tasks that sleep 50 ms, for 16 Workers",
+    "finished": "finished rows beside which is drained",
+    "deferred": "rows due in a year beside which is drained",
+    "many": "tasks between two looks at the server's memory",
+    "rate": "pushes a second, of the steady load",
+    "pushers": "threads that push the steady load",
+    "steady_seconds": "of the steady load",
+    "purged": "successes to purge while the server works",
+}
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each size."""
+    for field in fields(Sizes):
+        kind = type(field.default)
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=kind,
+            default=field.default,
+            help=f"{HELP[field.name]} ({field.default:,})",
+        )
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return the sizes that were asked for."""
+    return Sizes(**{field.name: getattr(options, field.name) for field in fields(Sizes)})

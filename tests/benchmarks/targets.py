@@ -1,0 +1,63 @@
+"""The figures, and what they are meant to reach. Pure: nothing is measured here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Databases = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure, its unit, and the limits by database; "" is for any of them."""
+
+    what: str
+    unit: str = ""
+    at_least: Databases = field(default_factory=dict)
+    at_most: Databases = field(default_factory=dict)
+
+    def limit(self, vendor: str) -> tuple[str, float] | None:
+        """Return on which side of what the figure should be."""
+        for sign, limits in (("≥", self.at_least), ("≤", self.at_most)):
+            if (limit := limits.get(vendor, limits.get(""))) is not None:
+                return sign, limit
+        return None
+
+    def is_reached(self, value: float, vendor: str) -> bool:
+        """Tell whether a value is what it should be."""
+        if (found := self.limit(vendor)) is None:
+            return True
+        sign, limit = found
+        return value >= limit if sign == "≥" else value <= limit
+
+
+def _by(sqlite: float, postgresql: float, mysql: float) -> Databases:
+    return {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql}
+
+
+TARGETS = {
+    "commit": Target("bare commits", "/s"),
+    "fsync": Target("fsync of 4 KiB", "/s"),
+    "loop": Target("a million turns of a Python loop", "ms"),
+    "push_per_create": Target("push beside create()", at_least={"": 0.8}),
+    "push_at_work_per_create": Target("the same while tasks run"),
+    "push_many": Target("push_many", "/s", at_least=_by(30_000, 25_000, 15_000)),
+    "drain": Target("drain, one Worker", "/s", at_least=_by(15_000, 12_000, 8_000)),
+    "latency_p50": Target(
+        "push to start, p50", "ms", at_most={"sqlite": 1.5, "postgresql": 2, "mysql": 2}
+    ),
+    "latency_p99": Target(
+        "push to start, p99", "ms", at_most={"sqlite": 3, "postgresql": 4, "mysql": 4}
+    ),
+    "crowded": Target("drain beside finished and deferred rows", at_least={"": 0.9}),
+    "statements": Target("statements of an idle server", "/s", at_most={"": 1.2}),
+    "cpu": Target("processor of an idle server", "% of a core", at_most={"": 0.3}),
+    "memory": Target("memory of an idle server", "MB", at_most={"": 60}),
+    "start": Target("launch to first task", "s", at_most={"": 0.4}),
+    "recovery": Target("launch after kill -9 to first replayed task", "s", at_most={"": 1}),
+    "sleepers": Target("time of sleepers beside the ideal", at_most={"": 1.05}),
+    "growth": Target("memory that many tasks add", "MB", at_most={"": 5}),
+    "steady_p99": Target("push to start under a steady load, p99", "ms", at_most={"": 20}),
+    "steady_rate": Target("pushes of the steady load", "/s"),
+    "purge_memory": Target("memory of leek_purge at most", "MB"),
+    "purge_wait": Target("longest wait for a start during a purge", "ms", at_most={"": 100}),
+}

@@ -1,0 +1,246 @@
+"""What leek does all the time reads no table in full, however many finished tasks there are."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoDbBlocker
+
+from leek import agenda, lifecycle, status, upkeep
+from leek.leases import register
+from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from leek.upkeep import FailedFilter
+
+pytestmark = pytest.mark.django_db
+
+SEED = 1000
+DOUBLINGS = 10  # a million finished rows
+FAR_FUTURE = 100_000
+LONG_TABLES = {model._meta.db_table for model in (QueuedTasks, SuccessTasks, FailedTasks)}
+EVER_SO_LONG = timedelta(days=3650)
+
+
+class Access(NamedTuple):
+    """How a plan reads a table: by which index, or all of it."""
+
+    table: str
+    by: str | None
+    in_full: bool
+
+
+@pytest.fixture(scope="module", autouse=True)
+def long_tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Fill the tables, for all tests of this module."""
+    with django_db_blocker.unblock():
+        fill()
+        try:
+            yield
+        finally:
+            for model in (SuccessTasks, FailedTasks, QueuedTasks, Servers):
+                model._default_manager.all()._raw_delete("default")
+
+
+def fill() -> None:
+    """Store a million finished tasks, many of the far future, and a few of each other state."""
+    now = timezone.now()
+
+    def rows(number: int, state: State, **columns: Any) -> list[QueuedTasks]:
+        columns = {"run_after": now, "pushed_at": now, **columns}
+        return [QueuedTasks(name="a.b", payload="x", state=state, **columns) for _ in range(number)]
+
+    QueuedTasks.objects.bulk_create(
+        rows(SEED * 3 // 4, State.SUCCESSFUL) + rows(SEED // 4, State.FAILED)
+    )
+    for _ in range(DOUBLINGS):
+        copy("leek_queuedtasks", "leek_queuedtasks", COLUMNS)
+    copy("leek_queuedtasks", "leek_successtasks", OUTCOME, f"state = {State.SUCCESSFUL}")
+    copy("leek_queuedtasks", "leek_failedtasks", {**OUTCOME, **ERROR}, f"state = {State.FAILED}")
+    QueuedTasks.objects.bulk_create(
+        [
+            *rows(FAR_FUTURE, State.DEFERRED, run_after=now + EVER_SO_LONG),
+            *rows(50, State.DEFERRED),
+            *rows(50, State.READY),
+            *rows(50, State.RUNNING, owner_id=-1),
+        ],
+        batch_size=10_000,
+    )
+    analyze()
+
+
+COLUMNS = {
+    str(field.column): str(field.column)
+    for field in QueuedTasks._meta.concrete_fields
+    if not field.primary_key
+}
+OUTCOME = {"task_id": "id", "started_at": "pushed_at", "finished_at": "pushed_at"}
+ERROR = {"exception_type": "'ValueError'", "exception_message": "'no'", "traceback": "'no'"}
+
+
+def copy(source: str, target: str, columns: dict[str, str], where: str = "1 = 1") -> None:
+    """Insert rows into a table that are read off another one, or off itself."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {target} ({', '.join(columns)})"
+            f" SELECT {', '.join(columns.values())} FROM {source} WHERE {where}"
+        )
+
+
+def analyze() -> None:
+    """Have database servers learn what the tables hold, as they do by themselves in time."""
+    if connection.vendor == "sqlite":
+        return  # it does not learn
+    with connection.cursor() as cursor:
+        for table in LONG_TABLES:
+            cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
+
+
+def plan(sql: str) -> list[dict[str, Any]]:
+    """Return how the database would execute a statement, in its own words."""
+    words = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{words} {sql}")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def accesses(sql: str) -> list[Access]:
+    """Return how the database would read tables for a statement; some have aliases."""
+    found = map(READERS[connection.vendor], plan(sql))
+    return [access for access in found if access]
+
+
+def of_sqlite(step: dict[str, Any]) -> Access | None:
+    """Read a step such as SEARCH t USING INDEX i (a=?), or SCAN t."""
+    match = re.match(r"(SCAN|SEARCH) (\w+)(?:.* INDEX (\w+))?", step["detail"])
+    return match and Access(match[2], match[3], match[1] == "SCAN" and not match[3])
+
+
+def of_postgresql(step: dict[str, Any]) -> Access | None:
+    """Read a line such as -> Index Scan using i on t."""
+    match = re.search(r"(Seq Scan|Scan.* using (\w+)) on (\w+)", step["QUERY PLAN"])
+    return match and Access(match[3], match[2], match[1] == "Seq Scan")
+
+
+def of_mysql(step: dict[str, Any]) -> Access | None:
+    """Read the row of a table."""
+    return Access(str(step["table"]), step["key"], step["type"] == "ALL")
+
+
+def scans(found: list[Access]) -> list[Access]:
+    """Keep those that read a long table in full."""
+    return [access for access in found if access.in_full and access.table in LONG_TABLES]
+
+
+READERS = {"sqlite": of_sqlite, "postgresql": of_postgresql, "mysql": of_mysql}
+
+
+def plan_of(act: Callable[[], object]) -> list[Access]:
+    """Do something, and return how its statements read tables."""
+    with CaptureQueriesContext(connection) as queries:
+        act()
+    statements = [query["sql"] for query in queries]
+    explained = [sql for sql in statements if re.match("SELECT|UPDATE|DELETE", sql)]
+    found = [access for sql in explained for access in accesses(sql)]
+    assert found, statements
+    return found
+
+
+def lease() -> int:
+    """Return the id of a server."""
+    server = register(address="x", port=1, workers=1, queues=None, seconds=30)
+    return server.pk
+
+
+@pytest.mark.parametrize("queues", [None, ["default", "other"]])
+def test_a_claim_reads_the_index_of_ready_tasks(queues: list[str] | None) -> None:
+    server = lease()
+    found = plan_of(lambda: lifecycle.claim(server, 1, 10, queues))
+    assert "leek_ready" in {access.by for access in found}
+    assert not scans(found)
+    assert QueuedTasks.objects.filter(owner=server).count() == 10
+
+
+def promote() -> None:
+    """Make due tasks ready."""
+    assert lifecycle.promote(None, 10) == 10
+
+
+def look() -> None:
+    """Read what there is to do, with a lease."""
+    assert agenda.look(lease(), None).next_due == 0
+
+
+def claim_suspect() -> None:
+    """Claim the only suspect."""
+    due = QueuedTasks.objects.due().values("pk")[:1]
+    QueuedTasks.objects.filter(pk=due[0]["pk"]).update(suspect=True)
+    assert len(lifecycle.claim_suspect(lease(), 1, None)) == 1
+
+
+def rescue() -> None:
+    """Give back what a dead server had claimed; one task is charged with its end."""
+    dead = register(address="x", port=1, workers=1, queues=None, seconds=30)
+    (claimed, *_) = lifecycle.claim(dead.pk, 1, 10, None)
+    rescued = lifecycle.rescue(dead, {claimed.id}, 3, even_if_renewed=True)
+    assert rescued == (10, [])
+
+
+def find_orphans() -> None:
+    """Find what is claimed by no server."""
+    assert agenda.orphaned(lease()) == [-1]
+
+
+def count_waiting() -> None:
+    """Count what leek_status calls waiting."""
+    assert status.waiting() == 100
+
+
+def purge() -> None:
+    """Delete a batch of successes."""
+    assert next(upkeep.purge(upkeep.successes()))
+
+
+def retry() -> None:
+    """Push a batch of failed tasks back."""
+    assert next(upkeep.retry(FailedFilter().rows()))
+
+
+@pytest.mark.parametrize(
+    ("act", "index"),
+    [
+        (look, "leek_deferred"),
+        (promote, "leek_deferred"),
+        (claim_suspect, "leek_deferred"),
+        (rescue, "leek_running"),
+        (find_orphans, "leek_running"),
+        (count_waiting, "leek_deferred"),
+        (purge, None),
+        (retry, None),
+    ],
+)
+def test_no_long_table_is_read_in_full(act: Callable[[], None], index: str | None) -> None:
+    found = plan_of(act)
+    assert not scans(found)
+    assert index is None or index in {access.by for access in found}
+
+
+@pytest.mark.parametrize("name", ["queuedtasks", "successtasks", "failedtasks"])
+def test_a_list_of_the_admin_reads_its_rows_in_the_order_of_an_index(
+    name: str, admin_client: Client
+) -> None:
+    path = reverse(f"admin:leek_{name}_changelist")
+    with CaptureQueriesContext(connection) as queries:
+        assert admin_client.get(f"{path}?p=3").status_code == 200
+    (sql,) = [
+        sql
+        for sql in (query["sql"] for query in queries)
+        if f"FROM {connection.ops.quote_name(f'leek_{name}')}" in sql and "COUNT(" not in sql
+    ]
+    assert not re.search("temp b-tree|sort|temporary", str(plan(sql)), re.IGNORECASE)

@@ -107,7 +107,7 @@ class TestSideBySide:
         self, start_server: StartServer, tmp_path: Path
     ) -> None:
         gate = tmp_path / "gate"
-        server = start_server("--drain", wait=False, LEEK_POLL_INTERVAL="0.05")
+        server = start_server("--drain", wait=False, LEEK_POLL_INTERVAL="0.05", LEEK_LEASE="3")
         waiting_at(gate)
         push_task_to_queue(tasks.add, 1, 2).wait(60)
         looks = Servers.objects.get().expires_at

@@ -95,6 +95,7 @@ class Config:
     ALIASES = Setting({}, kinds.ALIASES)
     EAGER = Setting(False, kinds.FLAG)
     WORKERS = Setting(1, kinds.COUNT)
+    ASYNC_LIMIT = Setting(100, kinds.COUNT)
     QUEUES = Setting(None, kinds.NAMES)
     ISOLATE = Setting(False, kinds.FLAG)
     TIMEOUT = Setting(None, kinds.PERIOD_OR_NONE)

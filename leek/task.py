@@ -11,7 +11,7 @@ from reprlib import Repr
 from types import FunctionType, MethodType
 from typing import Any
 
-from asgiref.sync import SyncToAsync, async_to_sync
+from asgiref.sync import SyncToAsync, async_to_sync, iscoroutinefunction
 
 from leek.exceptions import CallableNotFound, InvalidTask, TaskTimeout
 from leek.time_limit import excess, run_limited, time_limit
@@ -45,6 +45,15 @@ class Task:
         if inspect.iscoroutine(result):
             return async_to_sync(run_limited)(result, timeout)
         return result
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `run_in_loop` can run it."""
+        return _is_async(self.callable)
+
+    async def run_in_loop(self, timeout: float | None = None) -> Any:
+        """Do as `run`, with a coroutine function, in the running event loop."""
+        return await run_limited(self.callable(*self.args, **self.kwargs), timeout)
 
     def _run_limited(self, timeout: float) -> Any:
         try:
@@ -207,6 +216,11 @@ def _innermost(a_callable: Any, args: Sequence[Any]) -> Any:
 @lru_cache(maxsize=4096)
 def _is_generator(function: Any) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+@lru_cache(maxsize=4096)
+def _is_async(function: Any) -> bool:
+    return iscoroutinefunction(function)
 
 
 @lru_cache(maxsize=4096)

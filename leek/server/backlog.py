@@ -1,5 +1,6 @@
 """The tasks that this server has claimed and not finished: Python's Queue, by priority."""
 
+import threading
 import time
 from contextlib import suppress
 from queue import Empty, PriorityQueue
@@ -18,6 +19,8 @@ class Backlog:
 
     def __init__(self) -> None:
         self._queue: PriorityQueue[_Entry] = PriorityQueue()
+        self._lock = threading.Lock()
+        self._aside = 0
         self._ended = False
         self.last_moved = time.monotonic()
 
@@ -38,8 +41,18 @@ class Backlog:
         return entry[2]
 
     def done(self) -> None:
-        """Note that a task that was taken has ended."""
+        """Note that a worker is free again: the task that it took has ended, or runs aside."""
         self._queue.task_done()
+
+    def set_aside(self) -> None:
+        """Note, before `done`, that a task that was taken runs on without a worker."""
+        with self._lock:
+            self._aside += 1
+
+    def done_aside(self) -> None:
+        """Note that a task has ended that was set aside."""
+        with self._lock:
+            self._aside -= 1
 
     def drain(self) -> list[Claimed]:
         """Take out all tasks that no worker has taken."""
@@ -69,8 +82,13 @@ class Backlog:
 
     @property
     def unfinished(self) -> int:
-        """The number of tasks that wait or are being run."""
+        """The number of tasks that wait for a worker or keep one busy."""
         return self._queue.unfinished_tasks
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing waits and nothing is being run, with a worker or without."""
+        return not self._queue.unfinished_tasks and not self._aside
 
     def _put_back(self, entry: _Entry) -> None:
         self._queue.put(entry)

@@ -89,7 +89,7 @@ class Dispatcher(Service):
         self._alarm.ring()
 
     def task_ended(self, claimed: Claimed) -> None:
-        """Claim more if it is time: a worker has finished a task."""
+        """Claim more if it is time: a task has ended, or does not need a worker any more."""
         self._busy_at = time.monotonic()
         if self._forget_suspect(claimed):
             self._alarm.agenda_changed()
@@ -118,7 +118,7 @@ class Dispatcher(Service):
             self._clear_backlog()
         self._release()
         self._claim()
-        if self._is_exhausted() and not self._backlog.unfinished:
+        if self._is_exhausted() and self._backlog.is_done:
             self._on_exhausted()
         if self._alarm.look or time.monotonic() >= self._next_look:
             self._look()
@@ -174,7 +174,7 @@ class Dispatcher(Service):
 
     def _look(self) -> None:
         """Learn what there is to do, and when to look again."""
-        was_idle = not self._backlog.unfinished and self._is_all_stored()
+        was_idle = self._backlog.is_done and self._is_all_stored()
         found = self._read_agenda()
         if found.next_due is not None:
             self._next_look = min(self._next_look, time.monotonic() + found.next_due)

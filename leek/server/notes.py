@@ -1,4 +1,4 @@
-"""Notes of what each Worker runs, in a small file that outlives the process.
+"""Notes of what is being run, in a small file that outlives the process.
 
 After a crash the file tells which tasks were being run, so that only these are charged with it.
 Where it cannot be read, on another host, nobody knows. The kernel keeps what was written to a
@@ -26,22 +26,24 @@ def _path(boot: UUID) -> Path:
 
 
 class RunningNotes:
-    """One entry for each Worker: the id of the task it runs, negative in a child, 0 for none.
+    """An entry for each place in which a task can run: its id, negative in a child, 0 for none.
+
+    A Worker is such a place, and so is each of the slots of the event loop.
 
     Where the file cannot be made, the notes are kept in memory only.
     """
 
-    def __init__(self, boot: UUID, workers: int) -> None:
+    def __init__(self, boot: UUID, places: int) -> None:
         self._boot = boot
-        size = workers * _ENTRY.size
+        size = places * _ENTRY.size
         try:
             self._map = _map_new_file(_path(boot), size)
         except OSError:
             self._map = mmap.mmap(-1, size)
 
-    def note(self, worker: int, task_id: int, *, in_child: bool = False) -> None:
-        """Note what a Worker is about to run; 0 when it has ended."""
-        _ENTRY.pack_into(self._map, worker * _ENTRY.size, -task_id if in_child else task_id)
+    def note(self, place: int, task_id: int, *, in_child: bool = False) -> None:
+        """Note what is about to run at a place; 0 when it has ended."""
+        _ENTRY.pack_into(self._map, place * _ENTRY.size, -task_id if in_child else task_id)
 
     def running(self) -> set[int]:
         """Return the ids of the tasks that are being run."""
@@ -49,9 +51,9 @@ class RunningNotes:
 
     def keep(self, task_ids: Collection[int]) -> None:
         """Note that of what is being run these tasks have crashed, and the others are no more."""
-        for worker in range(len(self._map) // _ENTRY.size):
-            if abs(_ENTRY.unpack_from(self._map, worker * _ENTRY.size)[0]) not in task_ids:
-                self.note(worker, 0)
+        for place in range(len(self._map) // _ENTRY.size):
+            if abs(_ENTRY.unpack_from(self._map, place * _ENTRY.size)[0]) not in task_ids:
+                self.note(place, 0)
 
     def remove(self) -> None:
         """Delete the file, after an orderly stop."""

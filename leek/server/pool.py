@@ -1,4 +1,4 @@
-"""What is on while "the Worker is on": dispatcher, worker threads, recorder and heartbeat."""
+"""What is on while "the Worker is on": dispatcher, Workers, event loop, recorder ..."""
 
 import time
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from leek.models import Servers, queue_database
 from leek.retry import RetryPolicy
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
+from leek.server.coroutines import Coroutines
 from leek.server.dispatcher import ClaimOptions, Dispatcher
 from leek.server.executor import Executor
 from leek.server.heartbeat import Heartbeat, Lease
@@ -29,8 +30,9 @@ LAST_MOMENT = 0.5  # seconds to store outcomes, and again to resign, whatever th
 class PoolOptions:
     """How a pool works; times are in seconds, `max_memory` in bytes.
 
-    With `isolate` each Worker has a child process for its tasks; `max_tasks` and `max_memory` are
-    then the child's, which is replaced.
+    Up to `async_limit` async tasks are run besides what the workers do. With `isolate` each Worker
+    has a child process for all its tasks; `max_tasks` and `max_memory` are then the child's, which
+    is replaced.
     """
 
     workers: int
@@ -41,6 +43,7 @@ class PoolOptions:
     park_for: float
     poll_interval: float
     timeout: float | None = None
+    async_limit: int = 100
     isolate: bool = False
     max_tasks: int | None = None
     max_memory: int | None = None
@@ -66,7 +69,7 @@ class WorkerPool:
         self._alarm = Alarm()
         self._backlog = Backlog()
         self._pace = Pace(options.workers)
-        self._notes = RunningNotes(lease.server.boot, options.workers)
+        self._notes = RunningNotes(lease.server.boot, options.workers + options.async_limit)
         self._on_part_end = on_part_end
         turns = write_turns(queue_database())
         self._recorder = Recorder(outage, lease, self._alarm, turns, on_part_end)
@@ -94,21 +97,29 @@ class WorkerPool:
             on_exhausted=on_exhausted,
             on_end=on_part_end,
         )
-        self._workers = self._build_workers(options)
-
-    def _build_workers(self, options: PoolOptions) -> list[Worker]:
-        executor = Executor(
-            options.policy,
-            options.serializer_mode,
-            options.park_for,
-            max_crashes=options.max_crashes,
-            timeout=options.timeout,
-            aliases=options.aliases,
+        shared = self._share(options)
+        self._coroutines = Coroutines(
+            outage,
+            shared,
+            self._recorder,
+            options.async_limit,
+            first_place=options.workers,
+            on_end=self._runner_ended,
         )
-        shared = Shared(
+        self._workers = self._build_workers(options, shared)
+
+    def _share(self, options: PoolOptions) -> Shared:
+        return Shared(
             self._lease,
             self._backlog,
-            executor,
+            Executor(
+                options.policy,
+                options.serializer_mode,
+                options.park_for,
+                max_crashes=options.max_crashes,
+                timeout=options.timeout,
+                aliases=options.aliases,
+            ),
             options.isolate,
             self._notes,
             self._pace,
@@ -117,19 +128,22 @@ class WorkerPool:
             give_back=self._dispatcher.give_back,
             put_off=self._dispatcher.put_off,
         )
+
+    def _build_workers(self, options: PoolOptions, shared: Shared) -> list[Worker]:
         limits = ChildLimits(options.max_tasks, options.max_memory) if options.isolate else None
         return [
             Worker(
                 self._outage,
                 shared,
-                Isolation(executor, limits or ChildLimits()),
+                Isolation(shared.executor, limits or ChildLimits()),
+                self._coroutines.run,
                 number,
-                self._worker_ended,
+                self._runner_ended,
             )
             for number in range(options.workers)
         ]
 
-    def _worker_ended(self) -> None:
+    def _runner_ended(self) -> None:
         if not self.is_working:
             self._recorder.stop()
         self._on_part_end()
@@ -140,6 +154,7 @@ class WorkerPool:
             self._heartbeat,
             self._rescuer,
             self._recorder,
+            self._coroutines,
             *self._workers,
             self._dispatcher,
         ):
@@ -156,23 +171,24 @@ class WorkerPool:
 
     @property
     def waiting(self) -> int:
-        """The claimed tasks that no worker has begun."""
-        return self._backlog.waiting
+        """The claimed tasks that nothing has begun."""
+        return self._backlog.waiting + self._coroutines.waiting
 
     @property
     def is_working(self) -> bool:
-        """Whether a worker still runs."""
-        return not all(worker.has_ended for worker in self._workers)
+        """Whether a worker or the event loop still runs."""
+        return not all(part.has_ended for part in (*self._workers, self._coroutines))
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing runs any more, and all is stored and given back."""
-        return all(part.has_ended for part in (*self._workers, self._recorder, self._dispatcher))
+        return not self.is_working and self._recorder.has_ended and self._dispatcher.has_ended
 
     def begin_stop(self) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""
         self._backlog.end()
         self._dispatcher.stop()
+        self._coroutines.stop()
         for worker in self._workers:
             worker.stop_waiting()
 
@@ -191,8 +207,10 @@ class WorkerPool:
             journal.warning(
                 "Task %s still runs at the deadline: it goes back to the queue", task_id
             )
-        for worker in self._workers:  # before another server may run what is given back
+        self._coroutines.abandon()  # before another server may run what is given back
+        for worker in self._workers:
             worker.abandon()
+        self._coroutines.join(end - time.monotonic())
         self._notes.keep(crashed)
         self._heartbeat.stop()
         self._rescuer.stop()

@@ -61,17 +61,25 @@ class Recorder(Service):
         A crash is stored when this returns: until then only the Worker's note tells of it, if this
         process dies, too.
         """
+        if isinstance(outcome, Crash):
+            self._awaited[outcome] = stored = threading.Event()
+            self.take(outcome)
+            stored.wait()
+        else:
+            self.take(outcome)
+            self.wait_for_room()
+
+    def take(self, outcome: Outcome) -> None:
+        """Take an outcome over at once, for who must not wait; `wait_for_room` before the next."""
         with self._lock:
             self.handled += 1
             self._kept_text += _weight(outcome)
             self._check_room()
-        if isinstance(outcome, Crash):
-            self._awaited[outcome] = stored = threading.Event()
-            self._arrived.put(outcome)
-            stored.wait()
-        else:
-            self._arrived.put(outcome)
-            self._has_room.wait()
+        self._arrived.put(outcome)
+
+    def wait_for_room(self) -> None:
+        """Wait as long as too much is kept."""
+        self._has_room.wait()
 
     def stop(self) -> None:
         """End the loop as soon as all outcomes are stored."""

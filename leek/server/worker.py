@@ -1,4 +1,4 @@
-"""Runs tasks, one at a time."""
+"""Runs tasks, one at a time, but for async ones: these are handed over."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leek.connections import refresh_connections
 from leek.outcome import Claimed, Crash, Outcome
 from leek.server.backlog import Backlog
-from leek.server.executor import Executor
+from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildUnavailable, Isolation
 from leek.server.journal import log_outcome
@@ -15,7 +15,8 @@ from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.service import Outage, Service, distrust_after, give_up_connections
 
-Run = Callable[[Claimed], Outcome]
+Run = Callable[[Claimed], Outcome | None]  # None: it was handed over, or may not begin
+HandOver = Callable[[Attempt], bool]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Shared:
 class Worker(Service):
     """Takes tasks from the backlog, executes them, and hands on their outcomes.
 
-    It touches the database only on behalf of the tasks: their connections are kept healthy here.
+    An async task it hands over, and is free again. It touches the database only on behalf of the
+    tasks: their connections are kept healthy here.
     A task that a process may have died of is run in a child process, where it is alone.
     """
 
@@ -51,12 +53,14 @@ class Worker(Service):
         outage: Outage,
         shared: Shared,
         isolation: Isolation,
+        hand_over: HandOver,
         number: int,
         on_end: Callable[[], None],
     ) -> None:
         super().__init__(outage, on_end)
         self._shared = shared
         self._isolation = isolation
+        self._hand_over = hand_over
         self._number = number
 
     def run_once(self) -> None:
@@ -104,7 +108,8 @@ class Worker(Service):
             self._shared.backlog.done()
             self._shared.put_off(claimed)
             raise
-        log_outcome(self._execute(claimed, run))
+        if (outcome := self._execute(claimed, run)) is not None:
+            log_outcome(outcome)
         if claimed.must_run_alone:
             self._isolation.close()
         self._mend_connections(time.monotonic() - began)
@@ -116,7 +121,22 @@ class Worker(Service):
         if self._is_for_child(claimed):
             self._isolation.prepare()
             return self._isolation.run
-        return self._shared.executor.run
+        return self._run_here
+
+    def _run_here(self, claimed: Claimed) -> Outcome | None:
+        """Run a task in this thread; hand it over if it is async, where that is still possible."""
+        executor = self._shared.executor
+        loaded = executor.load(claimed)
+        if not isinstance(loaded, Attempt):
+            return loaded
+        if not loaded.task.is_async:
+            return executor.attempt(loaded)
+        self._shared.notes.note(self._number, 0)  # it does not run before it has a slot
+        waiting_since = time.monotonic()
+        if not self._hand_over(loaded):
+            self._shared.give_back(claimed)
+        distrust_after(waiting_since)
+        return None
 
     def _is_for_child(self, claimed: Claimed) -> bool:
         return claimed.must_run_alone or self._shared.isolate
@@ -128,14 +148,15 @@ class Worker(Service):
         if timeout is not None and seconds >= timeout:  # a query may have been interrupted
             give_up_connections()
 
-    def _execute(self, claimed: Claimed, run: Run) -> Outcome:
+    def _execute(self, claimed: Claimed, run: Run) -> Outcome | None:
         started = time.monotonic()
         self._shared.notes.note(self._number, claimed.id, in_child=self._is_for_child(claimed))
         try:
             outcome = run(claimed)
             if isinstance(outcome, Crash):  # nothing else can be the cause
                 self._shared.notes.note(self._number, claimed.id)
-            self._shared.on_outcome(outcome)
+            if outcome is not None:
+                self._shared.on_outcome(outcome)
         except Exception:  # there is no outcome: it runs again
             self._shared.give_back(claimed)
             raise

@@ -144,10 +144,43 @@ def test_a_crash_that_could_not_be_stored_is_not_forgotten(
     assert len(Path(f"{gate}.runs").read_text()) == 3
 
 
+def test_all_async_tasks_that_run_are_charged_and_those_that_wait_are_not(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    gates = [tmp_path / str(number) for number in range(3)]
+    server = start_server(LEEK_ASYNC_LIMIT="3")
+    running = push_many([(tasks.wait_slowly, (str(gate),), {}) for gate in gates])
+    for gate in gates:
+        wait_until(Path(f"{gate}.begun").exists)
+    waiting = push_many([(tasks.add_slowly, (1, 2), {})] * 3)
+    wait_until(QueuedTasks.objects.running().filter(pk=waiting[0].pk).exists, "the claim")
+    server.kill()
+    for gate in gates:
+        gate.touch()
+    server = start_server(LEEK_ASYNC_LIMIT="3")
+    assert {row.wait(60) for row in running} == {None}
+    assert {row.wait(60) for row in waiting} == {3}
+    assert {(row.crashes, row.tries) for row in running} == {(1, 1)}
+    assert {(row.crashes, row.tries) for row in waiting} == {(0, 1)}
+    processes = {Path(f"{gate}.begun").read_text() for gate in gates}
+    assert len(processes - {str(server.process.pid)}) == 3  # each alone, in a child
+
+
+def test_an_async_killer_runs_three_times(start_server: StartServer) -> None:
+    killer = push_task_to_queue(tasks.record_and_die_slowly, "killer")
+    assert start_server(wait=False).wait() == -9
+    server = start_server()
+    with pytest.raises(TaskFailed, match=r"was killed by SIGKILL \(crash 3 of 3\)"):
+        killer.wait(60)
+    assert (killer.crashes, killer.tries) == (3, 0)
+    assert runs_of("killer") == 3
+    assert not server.ended
+
+
 def noted() -> int:
     """Return what the only Worker of the only server has noted as running; negative in a child."""
     (file,) = Path(tempfile.gettempdir()).glob("leek-*/*.running")
-    return int.from_bytes(file.read_bytes(), sys.byteorder, signed=True)
+    return int.from_bytes(file.read_bytes()[:8], sys.byteorder, signed=True)
 
 
 def test_where_nobody_knows_what_ran_each_suspect_is_cleared_alone(

@@ -46,7 +46,7 @@ from leek.task import Task
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
 from tests.site.tasks import fail, noop, wait_for
-from tests.support import ROOT, LeekServer, finish, free_port, manage, wait_until
+from tests.support import GIVE_UP_AFTER, ROOT, LeekServer, finish, free_port, manage, wait_until
 
 pytestmark = pytest.mark.any_database
 
@@ -529,6 +529,37 @@ def test_a_task_is_interrupted_and_cleans_up(blocks: list[Block]) -> None:
     with pytest.raises(TaskTimeout):
         Task(module["render"], (42,), {}).run(0.01)
     assert removed == [42]
+
+
+ANNOUNCE = """
+from leek.api import push_many
+from members.tasks import announce
+
+push_many([(announce, ("127.0.0.1", {port}, "hello"), {{}})] * {number})
+"""
+
+
+@executes("async-task")
+def test_async_tasks_wait_side_by_side(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    number = 5
+    (app,) = [block for block in BLOCKS if block.name == "install-app"]
+    for block in (app, *blocks):
+        site.add(block)
+    (site.folder / "members" / "__init__.py").touch()
+    site.manage("migrate", "-v0")
+    start_site_server()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(GIVE_UP_AFTER)
+        port = listening.getsockname()[1]
+        site.manage("shell", "-v0", "-c", ANNOUNCE.format(port=port, number=number))
+        callers = [listening.accept()[0] for _ in range(number)]  # before any is answered
+        for caller in callers:
+            with caller, caller.makefile("rw") as stream:
+                assert stream.readline() == "hello\n"
+                stream.write("heard\n")
+    wait_until(lambda: figures(site)["successful"] == number, "the outcomes")
 
 
 @executes("isolate")

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -14,13 +15,16 @@ from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task
-from leek.server import registration, service
+from leek.server import recorder, registration, service
+from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
-from leek.server.executor import Executor
+from leek.server.coroutines import Coroutines
+from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
+from leek.server.recorder import Recorder
 from leek.server.registration import Registration
 from leek.server.service import Outage, Service
 from leek.server.worker import Shared, Worker
@@ -230,26 +234,37 @@ class Bench:
         self.backlog = Backlog()
         self.outcomes: list[Outcome] = []
         self.given_back: list[Claimed] = []
+        self.handed_over: list[Attempt] = []
+        self.is_stopping = False
         self.lease = Lease(server, seconds_left, asked_at=1e12 if seconds_left else -1e12)
-        shared = Shared(
+        self.shared = Shared(
             self.lease,
             self.backlog,
             executor := Executor(RetryPolicy(1, 0, 0), "auto", 0),
             False,
-            RunningNotes(server.boot, 1),
+            RunningNotes(server.boot, 2),
             Pace(1),
             on_outcome=self.outcomes.append,
             on_ended=lambda claimed: None,
             give_back=self.given_back.append,
             put_off=self.given_back.append,
         )
-        self.worker = Worker(Outage(), shared, Isolation(executor, ChildLimits()), 0, lambda: None)
-        shared.notes.remove()
+        isolation = Isolation(executor, ChildLimits())
+        self.worker = Worker(Outage(), self.shared, isolation, self.hand_over, 0, lambda: None)
+        self.shared.notes.remove()
 
-    def work_on(self, *, owner: int) -> Claimed:
+    def hand_over(self, attempt: Attempt) -> bool:
+        """Take an async task, unless it is too late."""
+        if not self.is_stopping:
+            self.handed_over.append(attempt)
+        return not self.is_stopping
+
+    def work_on(
+        self, path: str = "builtins.len", args: tuple[Any, ...] = ([],), *, owner: int = 7
+    ) -> Claimed:
         """Have the Worker take a task that this server claimed under some lease."""
-        payload = dump_task("builtins.len", ([],), {}, "auto")
-        claimed = Claimed(1, "builtins.len", payload, 0, 0, 0, None, False, owner, 1)
+        payload = dump_task(path, args, {}, "auto")
+        claimed = Claimed(1, path, payload, 0, 0, 0, None, False, owner, 1)
         self.backlog.put([claimed])
         thread = threading.Thread(target=self.worker.run_once)  # which has no connections yet
         thread.start()
@@ -259,7 +274,7 @@ class Bench:
 
 def test_a_worker_runs_what_its_servers_lease_covers() -> None:
     bench = Bench(seconds_left=30)
-    claimed = bench.work_on(owner=7)
+    claimed = bench.work_on()
     (outcome,) = bench.outcomes
     assert isinstance(outcome, Success)
     assert outcome.claimed == claimed
@@ -275,3 +290,108 @@ def test_a_worker_gives_back_what_another_server_may_have_taken(
     assert bench.outcomes == []
     assert bench.given_back == [claimed]
     assert bench.backlog.unfinished == 0
+
+
+def test_a_worker_hands_an_async_task_over_and_is_free() -> None:
+    bench = Bench(seconds_left=30)
+    claimed = bench.work_on("tests.site.tasks.add_slowly", (1, 2))
+    (attempt,) = bench.handed_over
+    assert (attempt.claimed, attempt.task.args) == (claimed, (1, 2))
+    assert not bench.outcomes
+    assert not bench.given_back
+    assert bench.backlog.unfinished == 0
+
+
+def test_a_worker_gives_an_async_task_back_that_may_not_begin_any_more() -> None:
+    bench = Bench(seconds_left=30)
+    bench.is_stopping = True
+    claimed = bench.work_on("tests.site.tasks.add_slowly", (1, 2))
+    assert bench.given_back == [claimed]
+    assert not bench.outcomes
+    assert not bench.handed_over
+    assert bench.backlog.unfinished == 0
+
+
+class LoopBench(Bench):
+    """The event loop for one task at a time, with a recorder that stores nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(seconds_left=30)
+        self.recorder = Recorder(Outage(), self.lease, Alarm(), nullcontext())
+        self.coroutines = Coroutines(
+            Outage(), self.shared, self.recorder, limit=1, first_place=1, on_end=lambda: None
+        )
+        self.coroutines.start()
+
+    def __enter__(self) -> "LoopBench":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.coroutines.stop()
+        self.recorder.stop()
+        assert self.coroutines.join(60)
+
+    def attempt(self) -> Attempt:
+        """Have a Worker take an async task, and return it as it is handed over."""
+        self.work_on("tests.site.tasks.add_slowly", (1, 2))
+        return self.handed_over.pop()
+
+    def is_done(self) -> bool:
+        """Tell whether nothing runs and nothing is noted as running."""
+        return self.backlog.is_done and not self.shared.notes.running()
+
+
+def test_the_event_loop_hands_on_how_a_task_ended() -> None:
+    with LoopBench() as bench:
+        assert bench.coroutines.run(bench.attempt())
+        wait_until(bench.is_done)
+        assert bench.recorder.handled == 1
+        assert not bench.given_back
+
+
+def test_the_event_loop_gives_back_what_another_server_may_have_taken_meanwhile() -> None:
+    with LoopBench() as bench:
+        attempt = bench.attempt()
+        bench.lease.renewed(asked_at=-1e12)
+        assert bench.coroutines.run(attempt)
+        wait_until(bench.is_done)
+        assert bench.given_back == [attempt.claimed]
+        assert bench.recorder.handled == 0
+
+
+def test_nothing_is_begun_while_the_recorder_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MOST_KEPT", 1)
+    with LoopBench() as bench:
+        assert bench.coroutines.run(bench.attempt())
+        wait_until(lambda: bench.recorder.handled == 1)
+        worker = threading.Thread(target=bench.coroutines.run, args=[bench.attempt()])
+        worker.start()
+        wait_until(bench.is_done)
+        assert worker.is_alive()
+        bench.recorder.stop()  # now it keeps all that comes
+        worker.join()
+        wait_until(lambda: bench.recorder.handled == 2)
+
+
+def test_an_event_loop_that_was_stopped_begins_nothing() -> None:
+    with LoopBench() as bench:
+        attempt = bench.attempt()
+        bench.coroutines.stop()
+        assert not bench.coroutines.run(attempt)
+
+
+def test_an_event_loop_may_be_stopped_before_it_starts_and_twice() -> None:
+    bench = Bench(seconds_left=30)
+    loop = Coroutines(
+        Outage(),
+        bench.shared,
+        Recorder(Outage(), bench.lease, Alarm(), nullcontext()),
+        limit=1,
+        first_place=1,
+        on_end=lambda: None,
+    )
+    loop.stop()
+    loop.start()
+    assert loop.join(60)
+    loop.stop()
+    loop.abandon()

@@ -1,6 +1,7 @@
 """What the tests push."""
 
 import asyncio
+import builtins
 import os
 import re
 import signal
@@ -9,15 +10,23 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
+from django.utils.translation import activate, get_language
 
 from tests.site.models import Runs
 
 _held: list[bytes] = []
+_left: list[Any] = []
+_met: list[Any] = []
+_all_have_met = asyncio.Event()
+_variable: ContextVar[str] = ContextVar("variable", default="as it was")
 
 
 def noop() -> None:
@@ -256,6 +265,121 @@ async def add_slowly(first: int, second: int) -> int:
     """Return a sum, asynchronously."""
     await asyncio.sleep(0)
     return first + second
+
+
+async def meet(number: int) -> int:
+    """Return as soon as so many tasks of this kind run at once in this process."""
+    _met.append(asyncio.current_task())
+    if len(_met) == number:
+        _all_have_met.set()
+    await _all_have_met.wait()
+    return number
+
+
+async def wait_slowly(gate: str, tag: str = "") -> None:
+    """Do as `wait_for`, asynchronously."""
+    say_begun(gate)
+    while not Path(gate).exists():
+        await asyncio.sleep(0.005)
+    if tag:
+        await sync_to_async(record)(tag)
+
+
+async def fail_slowly(marker: str, tries: int) -> int:
+    """Do as `fail_until`, asynchronously."""
+    await asyncio.sleep(0)
+    return fail_until(marker, tries)
+
+
+async def cancel_itself(*, wait: bool) -> int:
+    """Cancel the own task; where it waits no more, that comes too late."""
+    task = asyncio.current_task()
+    assert task
+    task.cancel()
+    if wait:
+        await asyncio.sleep(0)
+    return 5
+
+
+async def raise_slowly(name: str) -> None:
+    """Raise an exception of Python's own."""
+    raise getattr(builtins, name)
+
+
+async def raise_in_a_task(name: str) -> None:
+    """Have another task raise an exception of Python's own, and wait for it."""
+    await asyncio.create_task(raise_slowly(name))
+
+
+async def change_context(value: str) -> list[str]:
+    """Set variables, and return what they were, here and in a thread."""
+    before = [_variable.get(), get_language()]
+    before += await sync_to_async(lambda: [_variable.get(), get_language()])()
+    _variable.set(value)
+    activate(value)
+    return before
+
+
+async def leave_a_task_running(gate: str) -> None:
+    """Start a task that says by a file that it was cancelled, and do not wait for it."""
+    begun = asyncio.Event()
+
+    async def run() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            say_begun(gate)
+
+    _left.append(asyncio.create_task(run()))
+    await begun.wait()
+
+
+async def connection_number() -> int:
+    """Return the number that the database has for the connection of async tasks."""
+    return await sync_to_async(_connection_number)()
+
+
+def _connection_number() -> int:
+    number = "pg_backend_pid()" if connection.vendor == "postgresql" else "CONNECTION_ID()"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {number}")
+        return int(cursor.fetchall()[0][0])
+
+
+async def leave_transaction_open_slowly() -> None:
+    """Do as `leave_transaction_open`, asynchronously."""
+    await sync_to_async(leave_transaction_open)()
+
+
+async def record_slowly(tag: str) -> None:
+    """Do as `record`, asynchronously."""
+    await Runs.objects.acreate(tag=tag, process=os.getpid())
+
+
+async def record_and_die_slowly(tag: str) -> None:
+    """Do as `record_and_die`, asynchronously."""
+    await record_slowly(tag)
+    kill_own_process()
+
+
+async def query_log_length_slowly() -> int:
+    """Do as `query_log_length`, asynchronously."""
+    return await sync_to_async(query_log_length)()
+
+
+async def let_a_child_return_slowly(code: int) -> int:
+    """Do as `let_a_child_return`, asynchronously."""
+    await asyncio.sleep(0)
+    return let_a_child_return(code)
+
+
+async def ignore_cancellation(gate: str) -> None:
+    """Say by a file that it runs, and run for ever, whatever anybody says."""
+    say_begun(gate)
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
 
 
 async def never_end(gate: str) -> None:

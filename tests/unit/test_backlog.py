@@ -123,3 +123,22 @@ def test_the_first_task_that_comes_is_a_move_and_a_further_one_is_not() -> None:
     backlog.last_moved = 0.0
     backlog.put([task(2)])
     assert backlog.last_moved == 0
+
+
+def test_what_runs_aside_keeps_no_worker_busy_and_is_not_done() -> None:
+    backlog = backlog_of(task(1))
+    backlog.take()
+    backlog.set_aside()
+    backlog.done()
+    assert (backlog.unfinished, backlog.is_done) == (0, False)
+    backlog.done_aside()
+    assert backlog.is_done
+
+
+def test_what_waits_is_not_done() -> None:
+    backlog = backlog_of(task(1))
+    assert not backlog.is_done
+    backlog.take()
+    assert not backlog.is_done
+    backlog.done()
+    assert backlog.is_done

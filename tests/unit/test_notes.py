@@ -17,7 +17,7 @@ SERVER = """
 import sys
 from uuid import UUID
 from leek.server.notes import RunningNotes
-notes = RunningNotes(UUID(sys.argv[1]), workers=3)
+notes = RunningNotes(UUID(sys.argv[1]), places=3)
 for worker, task in enumerate([4711, 4712, 4713]):
     notes.note(worker, task)
 notes.note(1, 0)
@@ -44,7 +44,7 @@ def test_notes_tell_what_a_process_was_running_when_it_died() -> None:
 
 def test_a_child_is_charged_with_the_end_of_its_server_only_if_nobody_else_can_be() -> None:
     boot = uuid4()
-    notes = RunningNotes(boot, workers=2)
+    notes = RunningNotes(boot, places=2)
     notes.note(0, 4711, in_child=True)
     assert was_running(boot) == {4711}
     notes.note(1, 4712)
@@ -54,7 +54,7 @@ def test_a_child_is_charged_with_the_end_of_its_server_only_if_nobody_else_can_b
 
 def test_nothing_was_running_is_not_the_same_as_nobody_knows() -> None:
     boot = uuid4()
-    RunningNotes(boot, workers=2)
+    RunningNotes(boot, places=2)
     assert was_running(boot) == set()
     remove_notes(boot)
     assert was_running(boot) is None
@@ -63,7 +63,7 @@ def test_nothing_was_running_is_not_the_same_as_nobody_knows() -> None:
 
 def test_a_stop_that_gives_all_back_leaves_nothing_to_charge() -> None:
     boot = uuid4()
-    notes = RunningNotes(boot, workers=2)
+    notes = RunningNotes(boot, places=2)
     notes.note(0, 4711)
     notes.note(1, 4712)
     notes.keep([4712])  # whose crash is not stored yet
@@ -74,13 +74,13 @@ def test_a_stop_that_gives_all_back_leaves_nothing_to_charge() -> None:
 
 def test_where_no_file_can_be_made_nobody_knows() -> None:
     boot = uuid4()
-    RunningNotes(boot, workers=1)
+    RunningNotes(boot, places=1)
     folder = next(Path(tempfile.gettempdir()).glob("leek-*"))
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
     folder.touch()
-    notes = RunningNotes(other := uuid4(), workers=1)
+    notes = RunningNotes(other := uuid4(), places=1)
     notes.note(0, 4711)
     assert notes.running() == {4711}
     assert was_running(other) is None
@@ -95,5 +95,5 @@ def test_a_file_that_cannot_be_mapped_says_nothing(monkeypatch: pytest.MonkeyPat
         return map_memory(descriptor, size)
 
     monkeypatch.setattr("leek.server.notes.mmap.mmap", refuse_files)
-    RunningNotes(boot := uuid4(), workers=1).note(0, 4711)
+    RunningNotes(boot := uuid4(), places=1).note(0, 4711)
     assert was_running(boot) is None

@@ -151,6 +151,7 @@ def pool_options(options: dict[str, Any]) -> PoolOptions:
         park_for=config.PARK_FOR,
         poll_interval=config.POLL_INTERVAL,
         timeout=config.TIMEOUT,
+        async_limit=config.ASYNC_LIMIT,
         isolate=chosen(options["isolate"], config.ISOLATE),
         max_tasks=options["max_tasks"],
         max_memory=options["max_memory"] and options["max_memory"] * MEGABYTE,

@@ -45,22 +45,23 @@ def _mend_sleep() -> None:
 
 
 def _log_runs() -> None:
-    from leek.outcome import Claimed, Outcome
-    from leek.server.executor import Executor
+    from leek.outcome import Outcome
+    from leek.server.executor import Attempt, Executor
 
-    run = Executor.run
+    run = Executor.attempt
 
-    def logged_run(self: Executor, claimed: Claimed) -> Outcome:
+    def logged_run(self: Executor, attempt: Attempt) -> Outcome:
+        claimed = attempt.claimed
         claim = {"task": claimed.id, "owner": claimed.owner, "claim": claimed.claim}
         log.write("begun", **claim, tries=claimed.tries, crashes=claimed.crashes)
         token = tasks.current.set(claimed)
-        outcome = run(self, claimed)
+        outcome = run(self, attempt)
         tasks.current.reset(token)
         times = [outcome.started_at.isoformat(), outcome.finished_at.isoformat()]
         log.write("ended", **claim, outcome=type(outcome).__name__, times=times)
         return outcome
 
-    Executor.run = logged_run  # type: ignore[method-assign]
+    Executor.attempt = logged_run  # type: ignore[method-assign]
 
 
 def _break_fence() -> None:

@@ -15,33 +15,27 @@ A return value is one of these, the last where it cannot be stored::
     {"pickle": "gASVKwAAAAAAAAB9lIwH..."}
     {"lost": "TypeError: cannot pickle 'generator' object"}
 
-Each is followed by a colon and a signature made by `django.core.signing` with the site's
-SECRET_KEY. The signature is verified before anything is imported or unpickled, so that who can
-write the table still cannot run code.
+Each is followed by a colon and a signature made with the site's SECRET_KEY (see `signing`). The
+signature is verified before anything is imported or unpickled, so that who can write the table
+still cannot run code.
 """
 
 import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from hmac import HMAC
 from io import BytesIO
 from traceback import walk_tb
 from types import FunctionType
 from typing import Any
 
-from django.conf import settings
-from django.core.signing import BadSignature, Signer, b64_encode
-from django.utils.crypto import salted_hmac
-
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
+from leek.signing import sign, verified
 from leek.tagged_json import NotExact, decode, encode
 from leek.task import Task, find
 
 LONGEST_RESULT = 4_000_000  # characters, of up to 4 bytes: MariaDB takes 16 MB at once by default
 LONGEST_REASON = 1_000  # characters of why something cannot be stored or read
 
-_SALT = "leek.payload"
 _AS_JSON = ("auto", "json")
 _PICKLE_REFUSED = 'it holds a pickle, which TASKS_QUEUE["SERIALIZER"] = "json" refuses to read'
 
@@ -57,7 +51,7 @@ def dump_task(path: str, args: Sequence[Any], kwargs: Mapping[str, Any], mode: s
     except Exception as error:
         culprit = _culprit(arguments, encode if mode == "json" else _pickle)
         raise InvalidTask(f"{path}: {culprit}") from error
-    return _sign(document)
+    return sign(document)
 
 
 def load_task(payload: str, mode: str, aliases: Mapping[str, str] | None = None) -> Task:
@@ -66,7 +60,7 @@ def load_task(payload: str, mode: str, aliases: Mapping[str, str] | None = None)
     Raise InvalidPayload where it must not or cannot be read, CallableNotFound where the callable,
     or a class or model among the arguments, does not import here.
     """
-    document = _verified(payload)
+    document = _read(payload)
     try:
         path = (aliases or {}).get(document["callable"], document["callable"])
         if "pickle" not in document:
@@ -86,7 +80,7 @@ def dump_value(value: Any, mode: str) -> str | None:
     if value is None:
         return None
     try:
-        text = _sign(_document({}, {"value": value}, value, mode))
+        text = sign(_document({}, {"value": value}, value, mode))
     except NotExact as error:
         return _lost(_reason(error))
     except Exception as error:  # noqa: BLE001 (any class may pickle badly)
@@ -102,7 +96,7 @@ def load_value(text: str | None, mode: str) -> Any:
     """Return what `dump_value` was given; raise ResultNotStored where it could not be stored."""
     if text is None:
         return None
-    document = _verified(text)
+    document = _read(text)
     if "lost" in document:
         raise ResultNotStored(f"The task succeeded, but its result is lost: {document['lost']}")
     return document["value"] if "value" in document else _unpickle(document["pickle"], mode)
@@ -119,7 +113,7 @@ def _document(head: dict[str, str], in_json: dict[str, Any], in_pickle: Any, mod
 
 
 def _lost(reason: str) -> str:
-    return _sign(encode({"lost": reason}))
+    return sign(encode({"lost": reason}))
 
 
 def _reason(error: Exception) -> str:
@@ -130,45 +124,10 @@ def _reason(error: Exception) -> str:
         return "its message cannot be shown"
 
 
-# Signed text
-
-
-class _PayloadSigner(Signer):
-    """Django's Signer, which does only once what is the same in all signatures."""
-
-    def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
-        """Return the signature that Django's Signer gives to this value."""
-        mac = _keyed_hmac(_SALT + "signer", key or self.key, self.algorithm).copy()
-        mac.update(value.encode() if isinstance(value, str) else value)
-        return b64_encode(mac.digest()).decode()
-
-
-@lru_cache(maxsize=16)
-def _keyed_hmac(salt: str, key: str | bytes, algorithm: str) -> HMAC:
-    return salted_hmac(salt, "", key, algorithm=algorithm)
-
-
-@lru_cache(maxsize=4)
-def _signer(key: str | bytes, fallbacks: tuple[str | bytes, ...]) -> Signer:
-    return _PayloadSigner(key=key, fallback_keys=list(fallbacks), salt=_SALT)
-
-
-def _current_signer() -> Signer:
-    return _signer(settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
-
-
-def _sign(text: str) -> str:
-    return _current_signer().sign(text)
-
-
-def _verified(text: str) -> dict[str, Any]:
+def _read(signed: str) -> dict[str, Any]:
+    """Return the document of a text whose signature is verified."""
     try:
-        document = decode(_current_signer().unsign(text))
-    except BadSignature:
-        raise InvalidPayload(
-            "the payload is damaged, or was signed with another SECRET_KEY"
-            " (put a former one into SECRET_KEY_FALLBACKS)"
-        ) from None
+        document = decode(verified(signed))
     except ValueError as error:
         raise InvalidPayload(f"the payload cannot be read: {error}") from error
     if not isinstance(document, dict):

@@ -8,7 +8,7 @@ from leek.database.exclusion import alone_at
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
 from leek.database.sqlite import sqlite_shortcomings
-from leek.database.turns import write_turns
+from leek.database.write_lock import write_lock
 
 __all__ = [
     "ClaimStatement",
@@ -23,5 +23,5 @@ __all__ = [
     "is_connected",
     "is_transient",
     "sqlite_shortcomings",
-    "write_turns",
+    "write_lock",
 ]

@@ -50,7 +50,7 @@ class Dispatcher(Service):
         backlog: Backlog,
         pace: Pace,
         alarm: Alarm,
-        turns: AbstractContextManager[object],
+        write_lock: AbstractContextManager[object],
         *,
         is_all_stored: Callable[[], bool],
         on_dead_servers: Callable[[], None],
@@ -65,7 +65,7 @@ class Dispatcher(Service):
         self._backlog = backlog
         self._pace = pace
         self._alarm = alarm
-        self._turns = turns
+        self._write_lock = write_lock
         self._is_all_stored = is_all_stored
         self._on_dead_servers = on_dead_servers
         self._on_lost_lease = on_lost_lease
@@ -143,7 +143,7 @@ class Dispatcher(Service):
 
     def _claim_up_to(self, room: int) -> int:
         self._doubtful = (self._lease.server_id, next(self._claim_numbers))
-        with self._turns:
+        with self._write_lock:
             claimed = lifecycle.claim(*self._doubtful, room, self._options.queues)
         self._pace.claimed(len(claimed))
         self._refill_at = self._options.workers + self._pace.ahead // 2 - 1

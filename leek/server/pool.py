@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from leek.database import write_turns
+from leek.database import write_lock
 from leek.models import Servers, queue_database
 from leek.retry import RetryPolicy
 from leek.server.alarm import Alarm
@@ -71,32 +71,13 @@ class WorkerPool:
         self._pace = Pace(options.workers)
         self._notes = RunningNotes(lease.server.boot, options.workers + options.async_limit)
         self._on_part_end = on_part_end
-        turns = write_turns(queue_database())
-        self._recorder = Recorder(outage, lease, self._alarm, turns, on_part_end)
+        self._write_lock = write_lock(queue_database())
+        self._recorder = Recorder(outage, lease, self._alarm, self._write_lock, on_part_end)
         self._heartbeat = Heartbeat(outage, lease, register)
         self._rescuer = Rescuer(
             outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
         )
-        self._dispatcher = Dispatcher(
-            outage,
-            ClaimOptions(
-                options.workers,
-                options.queues,
-                options.poll_interval,
-                None if options.isolate else options.max_tasks,
-            ),
-            lease,
-            self._backlog,
-            self._pace,
-            self._alarm,
-            turns,
-            is_all_stored=lambda: self._recorder.is_all_stored,
-            on_dead_servers=self._rescuer.wake,
-            on_lost_lease=self._heartbeat.wake,
-            on_idle=on_idle,
-            on_exhausted=on_exhausted,
-            on_end=on_part_end,
-        )
+        self._dispatcher = self._build_dispatcher(options, on_idle, on_exhausted)
         shared = self._share(options)
         self._coroutines = Coroutines(
             outage,
@@ -107,6 +88,33 @@ class WorkerPool:
             on_end=self._runner_ended,
         )
         self._workers = self._build_workers(options, shared)
+
+    def _build_dispatcher(
+        self,
+        options: PoolOptions,
+        on_idle: Callable[[float], None],
+        on_exhausted: Callable[[], None],
+    ) -> Dispatcher:
+        return Dispatcher(
+            self._outage,
+            ClaimOptions(
+                options.workers,
+                options.queues,
+                options.poll_interval,
+                None if options.isolate else options.max_tasks,
+            ),
+            self._lease,
+            self._backlog,
+            self._pace,
+            self._alarm,
+            self._write_lock,
+            is_all_stored=lambda: self._recorder.is_all_stored,
+            on_dead_servers=self._rescuer.wake,
+            on_lost_lease=self._heartbeat.wake,
+            on_idle=on_idle,
+            on_exhausted=on_exhausted,
+            on_end=self._on_part_end,
+        )
 
     def _share(self, options: PoolOptions) -> Shared:
         return Shared(

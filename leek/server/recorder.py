@@ -37,7 +37,7 @@ class Recorder(Service):
         outage: Outage,
         lease: Lease,
         alarm: Alarm,
-        turns: AbstractContextManager[object],
+        write_lock: AbstractContextManager[object],
         on_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(outage, on_end)
@@ -45,7 +45,7 @@ class Recorder(Service):
         self._settled = 0
         self._lease = lease
         self._alarm = alarm
-        self._turns = turns
+        self._write_lock = write_lock
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
         self._unsettled: list[Outcome] = []
         self._awaited: dict[Outcome, threading.Event] = {}
@@ -136,7 +136,7 @@ class Recorder(Service):
     def _settle(self) -> None:
         batch = list(self._unsettled)
         try:
-            with self._turns:
+            with self._write_lock:
                 refused = lifecycle.settle(batch)
         except db.Error as error:
             if is_transient(error):

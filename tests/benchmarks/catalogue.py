@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from tests.benchmarks.sizes import Sizes
 
@@ -16,7 +17,7 @@ class Measure:
 
     def load(self) -> Callable[[Sizes], dict[str, float]]:
         """Return the function, once Django is set up."""
-        module = __import__(f"tests.benchmarks.{self.module}", fromlist=[self.name])
+        module = import_module(f"tests.benchmarks.{self.module}")
         function: Callable[[Sizes], dict[str, float]] = getattr(module, self.name)
         return function
 

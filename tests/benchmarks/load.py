@@ -15,9 +15,10 @@ from django.utils import timezone
 from leek.api import push_many, push_task_to_queue
 from leek.bench.measures import percentiles
 from leek.models import QueuedTasks, SuccessTasks
-from tests.benchmarks.site import add_finished, measures_at, running_server
+from tests.benchmarks.site import measures_at, running_server
 from tests.benchmarks.sizes import Sizes
 from tests.faults.footprint import footprint
+from tests.many_rows import add_finished
 from tests.site.tasks import noop
 from tests.support import ROOT, environment, wait_until
 

@@ -3,8 +3,9 @@
 from leek.bench import session
 from leek.bench.figures import Plan
 from leek.bench.report import as_dict
-from tests.benchmarks.site import add_deferred, add_finished, clear, measures_at, running_server
+from tests.benchmarks.site import clear, measures_at, running_server
 from tests.benchmarks.sizes import Sizes
+from tests.many_rows import add_deferred, add_finished
 
 REPORTED = (
     "push_per_create",

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,14 +16,12 @@ from leek import agenda, lifecycle, status, upkeep
 from leek.leases import register
 from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
 from leek.upkeep import FailedFilter
+from tests.many_rows import add_deferred, add_failed, add_finished
 
 pytestmark = pytest.mark.django_db
 
-SEED = 1000
-DOUBLINGS = 10  # a million finished rows
-FAR_FUTURE = 100_000
+SUCCEEDED, FAILED, FAR_FUTURE = 750_000, 250_000, 100_000
 LONG_TABLES = {model._meta.db_table for model in (QueuedTasks, SuccessTasks, FailedTasks)}
-EVER_SO_LONG = timedelta(days=3650)
 
 
 class Access(NamedTuple):
@@ -49,47 +46,16 @@ def long_tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> It
 
 def fill() -> None:
     """Store a million finished tasks, many of the far future, and a few of each other state."""
+    add_finished(SUCCEEDED)
+    add_failed(FAILED)
+    add_deferred(FAR_FUTURE)
     now = timezone.now()
-
-    def rows(number: int, state: State, **columns: Any) -> list[QueuedTasks]:
-        columns = {"run_after": now, "pushed_at": now, **columns}
-        return [QueuedTasks(name="a.b", payload="x", state=state, **columns) for _ in range(number)]
-
     QueuedTasks.objects.bulk_create(
-        rows(SEED * 3 // 4, State.SUCCESSFUL) + rows(SEED // 4, State.FAILED)
-    )
-    for _ in range(DOUBLINGS):
-        copy("leek_queuedtasks", "leek_queuedtasks", COLUMNS)
-    copy("leek_queuedtasks", "leek_successtasks", OUTCOME, f"state = {State.SUCCESSFUL}")
-    copy("leek_queuedtasks", "leek_failedtasks", {**OUTCOME, **ERROR}, f"state = {State.FAILED}")
-    QueuedTasks.objects.bulk_create(
-        [
-            *rows(FAR_FUTURE, State.DEFERRED, run_after=now + EVER_SO_LONG),
-            *rows(50, State.DEFERRED),
-            *rows(50, State.READY),
-            *rows(50, State.RUNNING, owner_id=-1),
-        ],
-        batch_size=10_000,
+        QueuedTasks(name="a.b", payload="x", state=state, run_after=now, pushed_at=now, owner_id=-1)
+        for state in (State.DEFERRED, State.READY, State.RUNNING)
+        for _ in range(50)
     )
     analyze()
-
-
-COLUMNS = {
-    str(field.column): str(field.column)
-    for field in QueuedTasks._meta.concrete_fields
-    if not field.primary_key
-}
-OUTCOME = {"task_id": "id", "started_at": "pushed_at", "finished_at": "pushed_at"}
-ERROR = {"exception_type": "'ValueError'", "exception_message": "'no'", "traceback": "'no'"}
-
-
-def copy(source: str, target: str, columns: dict[str, str], where: str = "1 = 1") -> None:
-    """Insert rows into a table that are read off another one, or off itself."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {target} ({', '.join(columns)})"
-            f" SELECT {', '.join(columns.values())} FROM {source} WHERE {where}"
-        )
 
 
 def analyze() -> None:

@@ -1,23 +1,22 @@
-"""How the writers of one process take turns."""
+"""A lock between the writers of one process."""
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 
 from django.db import connections
 
 
-def write_turns(alias: str) -> AbstractContextManager[object]:
-    """Return what writers of this process enter one at a time, where only one can write anyway.
+def write_lock(alias: str) -> AbstractContextManager[object]:
+    """Return what writers of this process hold one at a time, where only one can write anyway.
 
     Writers of SQLite that meet do not queue: the later one sleeps, and then looks again. A lock
     of the process wakes it up at once. Who holds it must not wait for another writer.
     """
     has_one_writer = not connections[alias].features.has_select_for_update
-    return _Turns() if has_one_writer else nullcontext()
+    return FairLock() if has_one_writer else nullcontext()
 
 
-class _Turns:
+class FairLock:
     """A lock that who has just held it gets only after who waits for it."""
 
     def __init__(self) -> None:
@@ -28,10 +27,5 @@ class _Turns:
         with self._next:
             self._held.acquire()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._held.release()

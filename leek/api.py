@@ -56,18 +56,14 @@ class Options:
         """Store tasks, and tell the server when they are committed."""
         now, mode = timezone.now(), config.SERIALIZER
         due = _due(self.run_after, now)
-        rows = [
-            QueuedTasks(
-                **_content(*task, mode),
-                queue=DEFAULT_QUEUE if self.queue is None else self.queue,
-                priority=DEFAULT_PRIORITY if self.priority is None else self.priority,
-                state=State.DEFERRED.value if due > now else State.READY.value,
-                run_after=due,
-                pushed_at=now,
-            )
-            for task in tasks
-        ]
-        lifecycle.push(rows)
+        common = {
+            "queue": DEFAULT_QUEUE if self.queue is None else self.queue,
+            "priority": DEFAULT_PRIORITY if self.priority is None else self.priority,
+            "state": State.DEFERRED.value if due > now else State.READY.value,
+            "run_after": due,
+            "pushed_at": now,
+        }
+        rows = lifecycle.push([common | _content(*task, mode) for task in tasks])
         if config.EAGER:
             for row in rows:
                 eager.run(row)

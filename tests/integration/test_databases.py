@@ -2,11 +2,12 @@
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection
+from django.db import DataError, IntegrityError, connection
 from django.test import Client
 from django.test.utils import setup_test_environment
 from django.urls import reverse
@@ -20,6 +21,8 @@ from tests.support import ROOT, finish, manage, run, run_at
 
 SETTINGS = "tests.two_databases"
 MODELS = (QueuedTasks, SuccessTasks, FailedTasks, Servers)
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+TASK = {"name": "a", "payload": "b", "run_after": NOON, "pushed_at": NOON}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,11 @@ def test_a_queue_outside_the_default_database(
     run_at(SETTINGS, function, TESTS_HOME=str(home), **extra)
 
 
+def attributes(row: QueuedTasks) -> dict[str, object]:
+    """Return what there is in a row."""
+    return {name: value for name, value in vars(row).items() if name != "_state"}
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("returns_ids", [True, False])
 class TestPushManyWhateverTheDatabaseReturns:
@@ -155,19 +163,36 @@ class TestPushManyWhateverTheDatabaseReturns:
     def test_the_rows_have_their_ids(self, port: int) -> None:
         rows = push_many([(echo, (number,), {}) for number in range(3)])
         stored = QueuedTasks.objects.order_by("pk")
-        assert [row.pk for row in rows] == [row.pk for row in stored]
-        assert [row.payload for row in rows] == [row.payload for row in stored]
+        assert [*map(attributes, rows)] == [*map(attributes, stored)]
+
+    def test_what_looks_like_syntax_is_stored_as_it_is(self, port: int) -> None:
+        texts = [
+            "NULL",
+            "",
+            "{a,b}",
+            'a "quoted" \\ one',
+            "%s %(name)s",
+            "it's; --",
+            "\n\t",
+            "日本",
+        ]
+        tasks = [TASK | {"name": text, "payload": text} for text in texts]
+        rows = lifecycle.push(tasks)
+        stored = QueuedTasks.objects.in_bulk([row.pk for row in rows])
+        assert [stored[row.pk].name for row in rows] == texts
+        assert [stored[row.pk].payload for row in rows] == texts
 
     def test_none_is_stored_where_one_cannot_be(self, port: int) -> None:
         first = push_task_to_queue(noop)
-        now = timezone.now()
-        rows = [
-            QueuedTasks(name="x", payload="x", run_after=now, pushed_at=now, unique_key="taken")
-            for _ in range(2)
-        ]
         with pytest.raises(IntegrityError):
-            lifecycle.push(rows)
+            lifecycle.push([TASK | {"unique_key": "taken"}] * 2)
         assert QueuedTasks.objects.get() == first
+
+    @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite takes texts of any length")
+    def test_nothing_is_cut_off(self, port: int) -> None:
+        with pytest.raises(DataError):
+            lifecycle.push([TASK, TASK | {"queue": "q" * 101}])
+        assert not QueuedTasks.objects.exists()
 
 
 def test_only_one_package_asks_what_a_database_can_do() -> None:

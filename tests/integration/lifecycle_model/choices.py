@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from leek.models import QueuedTasks, State
+from leek.models import State
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
 from tests.integration.lifecycle_model.model import MAX_CRASHES, Ending, Task
 
@@ -37,17 +37,17 @@ class Push(NamedTuple):
         """The state that the task begins in."""
         return State.DEFERRED if self.is_deferred else State.READY
 
-    def row(self) -> QueuedTasks:
-        """Return the row to store."""
+    def attributes(self) -> dict[str, Any]:
+        """Return what is stored of it."""
         due_in = LATER if self.is_deferred else AGO
-        return QueuedTasks(
-            queue=self.queue,
-            priority=self.priority,
-            state=self.state,
-            run_after=datetime.now(UTC) + timedelta(seconds=due_in),
-            pushed_at=NOON,
-            unique_key=self.key,
-        )
+        return {
+            "queue": self.queue,
+            "priority": self.priority,
+            "state": self.state,
+            "run_after": datetime.now(UTC) + timedelta(seconds=due_in),
+            "pushed_at": NOON,
+            "unique_key": self.key,
+        }
 
     def task(self, task_id: int) -> Task:
         """Return the model's task."""

@@ -49,20 +49,16 @@ class Site(Compared):
         return multiple(*self._push(wanted))
 
     def _push(self, wanted: list[Push]) -> list[int]:
-        rows = [push.row() for push in wanted]
+        tasks = [push.attributes() for push in wanted]
         if self.model.are_taken([push.key for push in wanted]):
             with pytest.raises(IntegrityError), transaction.atomic(using=queue_database()):
-                self._store(rows)
+                lifecycle.push(tasks)
             return []
-        ids = [row.pk for row in self._store(rows)]
+        ids = [row.pk for row in lifecycle.push(tasks)]
         assert ids == sorted(ids)
         for push, task_id in zip(wanted, ids, strict=True):
             self.model.tasks[task_id] = push.task(task_id)
         return ids
-
-    def _store(self, rows: list[QueuedTasks]) -> list[QueuedTasks]:
-        lifecycle.push(rows)
-        return rows
 
     @precondition(has(State.DEFERRED))
     @rule(chosen=some_tasks, limit=limits, queues=chosen_queues)

@@ -16,7 +16,8 @@ from leek.models import QueuedTasks, State, SuccessTasks
 from leek.serializer import dump_task
 
 NAME = f"{noop.__module__}.{noop.__qualname__}"
-PAUSE = 0.01  # seconds between two looks at the server, which each keep it busy, and before a push
+PAUSE = 0.01  # seconds between two looks at the server, which each keep it busy
+IDLE = 0.03  # seconds that a server needs to be idle again after a task
 
 Tick = Callable[[int], None]  # told how much was done meanwhile; raises to end it all
 
@@ -83,7 +84,7 @@ class Measures:
         for _ in range(self._plan.pushes):
             row = self._push()
             pushed[row.pk] = row.pushed_at
-            time.sleep(PAUSE)
+            time.sleep(IDLE)
             self.await_rest()
             self._tick(1)
         started = SuccessTasks.objects.filter(pk__gte=min(pushed)).values_list("pk", "started_at")

@@ -18,6 +18,7 @@ from leek.server.service import Outage, Service, distrust_after
 
 PROMOTE_BATCH = 1000
 PUT_OFF = 10.0  # seconds until a task is due again that could not be begun
+LOOK_AFTER = 0.01  # seconds from a claim to a look: first the workers are to have their tasks
 STALLED_AFTER = 1.0  # seconds in which no worker took a task: then what waits is given back
 
 
@@ -139,7 +140,7 @@ class Dispatcher(Service):
             if number == room:
                 self._alarm.ready = True
             else:
-                self._alarm.look = True
+                self._look_in(LOOK_AFTER)
 
     def _claim_up_to(self, room: int) -> int:
         self._doubtful = (self._lease.server_id, next(self._claim_numbers))
@@ -177,7 +178,7 @@ class Dispatcher(Service):
         was_idle = self._backlog.is_done and self._is_all_stored()
         found = self._read_agenda()
         if found.next_due is not None:
-            self._next_look = min(self._next_look, time.monotonic() + found.next_due)
+            self._look_in(found.next_due)
         if found.next_due == 0:
             lifecycle.promote(self._options.queues, PROMOTE_BATCH)
         if not found.registered:
@@ -192,6 +193,10 @@ class Dispatcher(Service):
         elif was_idle and not found.ready and not found.suspects:
             self._on_idle(time.monotonic() - self._busy_at)
         self._came_back_empty = False  # rows that others hold are tried again after a poll
+
+    def _look_in(self, seconds: float) -> None:
+        """Look at the agenda in so many seconds at the latest."""
+        self._next_look = min(self._next_look, time.monotonic() + seconds)
 
     def _read_agenda(self) -> Agenda:
         self._alarm.look = False  # before the look, because a task may be put off during it

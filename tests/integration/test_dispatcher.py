@@ -157,6 +157,28 @@ def test_a_task_put_off_during_a_look_is_looked_for_again(
     assert scene.alarm.look  # the next turn begins at once, whatever the poll interval
 
 
+def test_a_look_leaves_the_workers_time_to_begin_what_was_claimed(
+    scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    look = agenda.look
+
+    def noted_look(*arguments: Any) -> agenda.Agenda:
+        looks.append(clock.now)
+        return look(*arguments)
+
+    monkeypatch.setattr(agenda, "look", noted_look)
+    scene.dispatcher.run_once()
+    push_many([(noop, (), {})])
+    scene.alarm.work_is_ready()
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 1
+    assert len(looks) == 1
+    clock.now += module.LOOK_AFTER
+    scene.turn(1)
+    assert len(looks) == 2
+
+
 def test_a_look_that_failed_is_made_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agenda, "look", failing_once(agenda.look))
     with pytest.raises(OperationalError):

@@ -1,11 +1,12 @@
 """What there is to do for a server. Read-only: it locks nothing, and moves nothing."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.db.models import Exists, OuterRef, Subquery
 
-from leek.database import Now
-from leek.models import QueuedTasks, Servers
+from leek.database import CompiledQuery, Now, utc_offset
+from leek.models import QueuedTasks, Servers, queue_database
 
 
 @dataclass(frozen=True)
@@ -24,23 +25,31 @@ class Agenda:
 
 def look(server_id: int, queues: list[str] | None) -> Agenda:
     """Tell what there is to do, in one statement."""
-    tasks = QueuedTasks.objects.of_queues(queues)
-    found = (
-        Servers.objects.filter(pk=server_id)
-        .values_list(
+    alias, chosen = queue_database(), None if queues is None else tuple(queues)
+    query = _compiled(alias, QueuedTasks._meta.db_table, server_id, chosen, utc_offset(alias))
+    if not (found := query.run()):
+        return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
+    ready, suspects, due_at, dead_servers, now = found[0]
+    next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
+    return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers))
+
+
+@lru_cache(maxsize=8)
+def _compiled(
+    alias: str, table: str, server_id: int, queues: tuple[str, ...] | None, offset: int
+) -> CompiledQuery:
+    """Return the query, which is the same as long as table and offset are."""
+    tasks = QueuedTasks.objects.using(alias).of_queues(None if queues is None else [*queues])
+    servers = Servers.objects.using(alias)
+    return CompiledQuery(
+        servers.filter(pk=server_id).values_list(
             Exists(tasks.ready()),
             Exists(tasks.suspects()),
             Subquery(tasks.deferred().filter(suspect=False).values("run_after")[:1]),
-            Exists(Servers.objects.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
+            Exists(servers.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
             Now(),
         )
-        .first()
     )
-    if found is None:
-        return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
-    ready, suspects, due_at, dead_servers, now = found
-    next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
-    return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers))
 
 
 def orphaned(server_id: int) -> list[int]:

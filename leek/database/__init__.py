@@ -1,7 +1,8 @@
 """The only place that knows that databases differ."""
 
 from leek.database.claims import ClaimStatement
-from leek.database.clock import Now, after
+from leek.database.clock import Now, after, utc_offset
+from leek.database.compiled import CompiledQuery
 from leek.database.connecting import has_table, impatient_connections, is_connected
 from leek.database.errors import is_transient
 from leek.database.exclusion import alone_at
@@ -12,6 +13,7 @@ from leek.database.write_lock import write_lock
 
 __all__ = [
     "ClaimStatement",
+    "CompiledQuery",
     "Now",
     "StateIndex",
     "after",
@@ -23,5 +25,6 @@ __all__ = [
     "is_connected",
     "is_transient",
     "sqlite_shortcomings",
+    "utc_offset",
     "write_lock",
 ]

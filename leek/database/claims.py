@@ -1,11 +1,11 @@
 """How rows are claimed, so that no two claims get the same one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections, models, transaction
 
-Row = tuple[Any, ...]
+from leek.database.compiled import Row, converted
 
 
 class ClaimStatement:
@@ -46,7 +46,7 @@ class ClaimStatement:
         else:
             claim = self._lock_then_change
         with connection.cursor() as cursor:
-            return self._converted(connection, claim(cursor, limit, values))
+            return converted(connection, self._columns, claim(cursor, limit, values))
 
     def _change_and_return(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
         """Claim in one statement, whose commit does not wait for the disk.
@@ -85,22 +85,6 @@ class ClaimStatement:
             return []
         cursor.execute(self._read, values)
         return list(cursor.fetchall())
-
-    def _converted(self, connection: Any, rows: Iterable[Row]) -> list[Row]:
-        """Return the rows with values as querysets have them."""
-        converters = [
-            (position, column, converter)
-            for position, column in enumerate(self._columns)
-            for converter in (
-                *connection.ops.get_db_converters(column),
-                *column.get_db_converters(connection),
-            )
-        ]
-        converted = [*map(list, rows)]
-        for position, column, convert in converters:
-            for row in converted:
-                row[position] = convert(row[position], column, connection)
-        return [*map(tuple, converted)]
 
 
 def _compiled(rows: models.QuerySet[Any]) -> tuple[str, Sequence[Any]]:

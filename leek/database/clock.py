@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import functions
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -25,6 +25,11 @@ class Now(functions.Now):
         modifier = f"{_from_utc(connection):+} seconds"
         template = f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW', '{modifier}')"
         return self.as_sql(compiler, connection, template=template, **context)
+
+
+def utc_offset(alias: str) -> int:
+    """Return the seconds that statements with `Now` hold, where a database has no zones."""
+    return _from_utc(connections[alias])
 
 
 def _from_utc(connection: Any) -> int:

@@ -66,8 +66,10 @@ def settle_crash(outcome: Crash) -> None:
 
 def _record_failures(failed: Sequence[Failure | Crash]) -> None:
     """Write the outcome of tasks that are failed already, and free their unique keys."""
+    if not failed:
+        return
     rows = sets.tasks().filter(pk__in=[outcome.claimed.id for outcome in failed])
-    keys = dict(rows.exclude(unique_key=None).values_list("pk", "unique_key")) if failed else {}
+    keys = dict(rows.exclude(unique_key=None).values_list("pk", "unique_key"))
     FailedTasks.objects.using(queue_database()).bulk_create(
         FailedTasks(
             task_id=outcome.claimed.id,

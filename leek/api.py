@@ -14,10 +14,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from leek import eager, lifecycle, serializer
-from leek.client import hint
 from leek.conf import config
 from leek.connections import on_commit_once
 from leek.exceptions import InvalidTask
+from leek.hinting import hint
 from leek.models import QueuedTasks, State, queue_database
 from leek.task import check_arguments, path_of, short_repr, unwrap
 

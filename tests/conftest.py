@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from leek import client
+from leek import hinting
 from tests.support import LeekServer, free_port, wait_until
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL"}
@@ -95,9 +95,12 @@ def start_server(
 
 
 @pytest.fixture(autouse=True)
-def fresh_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget that a server of an earlier test did not answer."""
-    monkeypatch.setattr(client, "hinter", client.Hinter())
+def fresh_hints(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget what became of the hints of earlier tests, and end the connection of this one's."""
+    hinter = hinting.Hinter()
+    monkeypatch.setattr(hinting, "hinter", hinter)
+    yield
+    hinter.close()
 
 
 @pytest.fixture(autouse=True)

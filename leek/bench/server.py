@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 
-from leek import client
+from leek import hinting
 from leek.bench.serving import HOST
 from leek.exceptions import LeekError
 from leek.server.spawning import spawn
@@ -31,7 +31,7 @@ def running_server(check: Callable[[], None]) -> Iterator[int]:
     with closing(pipe):
         try:
             port = _port(pipe, check)
-            with client.hints_to(HOST, port):
+            with hinting.hints_to(HOST, port):
                 yield port
         finally:
             _stop(process)

@@ -4,6 +4,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -14,17 +15,20 @@ from leek.protocol import (
     Reply,
     acceptance,
     encode_reply,
+    encode_word,
     read_word,
 )
 from leek.server import commands
 from leek.server.commands import Control
 from leek.server.journal import journal
 
+HINT = "hint"
+HINT_LINE = encode_word(HINT)
 MOST_SLOW = 16  # questions that ask the database at a time
 
 
 class Conversation:
-    """A hint, or a question or an order with its reply.
+    """Hints, and a question or an order with its reply.
 
     Nothing here waits, for the listener has one thread for all connections: what takes longer to
     answer gets a thread of its own. `slots` limits these for questions; those for orders, which
@@ -46,6 +50,7 @@ class Conversation:
         self._slots = slots
         self._underway = underway
         self._received = b""
+        self._has_ended = False
         self._order = ""
         self._nonce = ""
 
@@ -57,20 +62,33 @@ class Conversation:
         """End the connection."""
         self._connection.close()
 
-    def next_word(self) -> str | None:
-        """Receive, and return the word of the line, or None where more of it has to come."""
-        try:
+    def receive(self) -> None:
+        """Take what has arrived: the rest of a line, or several lines."""
+        with suppress(BlockingIOError):  # nothing has arrived after all
             chunk = self._connection.recv(MAX_LINE - len(self._received))
-        except BlockingIOError:
-            return None  # nothing has arrived after all
-        self._received += chunk
-        if chunk and b"\n" not in chunk and len(self._received) < MAX_LINE:
-            return None
-        line, self._received = self._received, b""
-        return read_word(BytesIO(line))
+            self._received += chunk
+            self._has_ended = not chunk
+
+    @property
+    def has_line(self) -> bool:
+        """Whether there is a line to be acted on, or what is none and will be none."""
+        received = self._received
+        return b"\n" in received or len(received) >= MAX_LINE or self._has_ended
+
+    def next_word(self) -> str:
+        """Return the word of the next line; hints that follow a hint at once are taken with it."""
+        line, end, self._received = self._received.partition(b"\n")
+        word = read_word(BytesIO(line + end))
+        while word == HINT and self._received.startswith(HINT_LINE):
+            self._received = self._received[len(HINT_LINE) :]
+        return word
+
+    def is_hint(self, word: str) -> bool:
+        """Tell whether a word is a hint: nothing to be done here, and nothing to be answered."""
+        return word == HINT and not self._order
 
     def act_on(self, word: str) -> bool:
-        """Do or answer what was said, and return whether the client has to say more."""
+        """Do or answer what was said, and return whether the client may say more."""
         if self._order:
             self._obey(word)
         elif word in commands.ORDERS:
@@ -78,9 +96,6 @@ class Conversation:
             return True
         elif word in commands.SLOW:
             self._answer_slowly(word)
-        elif word == "hint":
-            self._control.hint()
-            self.close()
         else:
             self._end_with(commands.answer(word, self._control))
         return False

@@ -1,4 +1,4 @@
-"""The socket server: accepts, hears one line, has it answered."""
+"""The socket server: accepts, hears line by line, has questions answered."""
 
 import errno
 import os
@@ -15,11 +15,15 @@ from leek.server.commands import Control
 from leek.server.conversation import MOST_SLOW, Conversation
 from leek.server.journal import journal
 
-READ_TIMEOUT = 2.0  # seconds for a client to send its line
+READ_TIMEOUT = 2.0  # seconds for a client to send its line, or its next hint
 MOST_SILENT = 256  # connections whose line is awaited
+MOST_KEPT = 256  # connections that have hinted, and may do so again
 ACCEPTED_AT_ONCE = 32  # connections, before those that are there are heard
 BACKLOG = 128  # connections that the system keeps for us
 REST = 0.1  # seconds without accepting, where the system has no room for connections
+
+
+Awaited = dict[Conversation, float]  # with the deadline of the line, the nearest one first
 
 
 class PortInUse(LeekError):
@@ -33,7 +37,8 @@ class Listener:
 
     One thread serves all connections. There is always room for a new one: where too many have not
     sent their line, the oldest of them has to go. So who sends its line at once is heard, however
-    many others are silent, or slow.
+    many others are silent, or slow. Those that have hinted have room of their own, because pushers
+    keep them for their next hints.
     """
 
     def __init__(self, host: str, port: int, control: Control) -> None:
@@ -42,7 +47,8 @@ class Listener:
         self._control = control
         self._slots = threading.BoundedSemaphore(MOST_SLOW)
         self._underway: set[threading.Thread] = set()  # those that carry out an order
-        self._silent: dict[Conversation, float] = {}  # with the deadline, the nearest one first
+        self._silent: Awaited = {}
+        self._kept: Awaited = {}
         self._is_short_of_room = False
         self._stopping = threading.Event()
         self._selector = DefaultSelector()
@@ -80,7 +86,7 @@ class Listener:
         for thread in tuple(self._underway):
             if thread.ident is not None:
                 thread.join(READ_TIMEOUT)
-        open_ones: list[Conversation | socket.socket] = [*self._silent, *self._sockets]
+        open_ones: list[Conversation | socket.socket] = [*self._silent, *self._kept, *self._sockets]
         for connection in (*open_ones, self._alarmed):
             connection.close()
         self._selector.close()
@@ -100,17 +106,20 @@ class Listener:
         for key, _ in self._selector.select(self._seconds_left()):
             react: Callable[[], None] = key.data
             react()
-        while self._silent and self._seconds_left() == 0:
-            self._drop(self._oldest(), "the line did not come in time")
+        for awaited in (self._silent, self._kept):
+            self._end_late(awaited)
 
     def _seconds_left(self) -> float | None:
         """Return the time until the nearest deadline."""
-        if not self._silent:
-            return None
-        return max(self._silent[self._oldest()] - time.monotonic(), 0)
+        deadlines = [each[_oldest(each)] for each in (self._silent, self._kept) if each]
+        return max(min(deadlines) - time.monotonic(), 0) if deadlines else None
 
-    def _oldest(self) -> Conversation:
-        return next(iter(self._silent))
+    def _end_late(self, awaited: Awaited) -> None:
+        now = time.monotonic()
+        while awaited and awaited[late := _oldest(awaited)] <= now:
+            self._hear(late)  # what may have come while this turn of the loop was on
+            if awaited.get(late, now + 1) <= now:
+                self._drop(late, "the line did not come in time")
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
@@ -123,15 +132,16 @@ class Listener:
                 return
             self._is_short_of_room = False
             if len(self._silent) >= MOST_SILENT:
-                self._drop(self._oldest(), "others came")
+                self._drop(_oldest(self._silent), "others came")
             self._await_line(
                 Conversation(connection, address, self._control, self._slots, self._underway)
             )
 
     def _make_room(self, error: OSError) -> None:
         """Give up a connection for the one that waits, or rest: open files may be used up."""
-        if self._silent:
-            self._drop(self._oldest(), error)
+        if awaited := self._silent or self._kept:
+            self._drop(_oldest(awaited), error)
+            self._control.hint()  # a hint of it may have been under way
             return
         if not self._is_short_of_room:
             self._is_short_of_room = True
@@ -143,29 +153,55 @@ class Listener:
         self._silent[conversation] = time.monotonic() + READ_TIMEOUT
 
     def _hear(self, conversation: Conversation) -> None:
-        """Act on a line; anything else costs the sender its connection."""
-        if conversation not in self._silent:
+        """Act on lines; anything else costs the sender its connection."""
+        if conversation not in self._silent and conversation not in self._kept:
             return  # it had to go while this turn of the loop was on
         try:
-            if (word := conversation.next_word()) is None:
-                return
-            self._forget(conversation)
-            if conversation.act_on(word):
-                self._await_line(conversation)
+            conversation.receive()
+            while conversation.has_line:
+                if not self._act_on(conversation, conversation.next_word()):
+                    return
         except (OSError, ProtocolError) as error:
             self._drop(conversation, error)
         except Exception:  # noqa: BLE001 (it is logged)
             journal.exception("The connection from %s met an error", conversation.address)
             self._drop(conversation, "it met an error")
 
+    def _act_on(self, conversation: Conversation, word: str) -> bool:
+        """Do or answer what was said, and return whether the client may say more."""
+        if conversation.is_hint(word):
+            self._keep(conversation)
+            self._control.hint()
+            return True
+        self._forget(conversation)
+        if goes_on := conversation.act_on(word):
+            self._await_line(conversation)
+        return goes_on
+
+    def _keep(self, conversation: Conversation) -> None:
+        """Await the next hint, and where too many are awaited, no more from who was quiet longest.
+
+        If that one is hinting just now, the hint that has led here does for it as well.
+        """
+        self._silent.pop(conversation, None)
+        self._kept.pop(conversation, None)
+        self._kept[conversation] = time.monotonic() + READ_TIMEOUT
+        if len(self._kept) > MOST_KEPT:
+            self._drop(_oldest(self._kept), "others came")
+
     def _forget(self, conversation: Conversation) -> None:
-        if self._silent.pop(conversation, None) is not None:
+        deadlines = [each.pop(conversation, None) for each in (self._silent, self._kept)]
+        if any(deadlines):
             self._selector.unregister(conversation)
 
     def _drop(self, conversation: Conversation, reason: object) -> None:
         self._forget(conversation)
         conversation.close()
         journal.debug("Connection from %s dropped: %s", conversation.address, reason)
+
+
+def _oldest(awaited: Awaited) -> Conversation:
+    return next(iter(awaited))
 
 
 def _listening_socket(address: str, port: int) -> socket.socket:

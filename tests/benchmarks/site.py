@@ -9,7 +9,7 @@ from pathlib import Path
 from django.core.management import call_command
 from django.db import connection
 
-from leek import client
+from leek import hinting
 from leek.bench.figures import Plan
 from leek.bench.measures import Measures
 from leek.bench.serving import HOST
@@ -35,7 +35,7 @@ def running_server(*arguments: str, port: int | None = None, **extra: str) -> It
         log = Path(folder) / "log"
         server = LeekServer(port or free_port(), log, "-v0", *arguments, **extra)
         try:
-            with client.hints_to(HOST, server.port):
+            with hinting.hints_to(HOST, server.port):
                 yield server.wait_until_ready()
         finally:
             server.terminate()

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from django.core.management.base import CommandError
 
-from leek import client
+from leek import client, hinting
 from leek.api import push_task_to_queue
 from leek.conf import protocol_secrets
 from leek.exceptions import ServerUnreachable
@@ -68,6 +68,7 @@ def impersonate(port: int) -> Iterator[Impersonate]:
         return impostors[-1]
 
     yield start
+    hinting.hinter.close()  # an impostor may listen to it until then
     for impostor in impostors:
         impostor.close()
 

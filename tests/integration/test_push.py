@@ -15,7 +15,7 @@ from django.core.mail import send_mail
 from django.db import connections, transaction
 from django.utils import timezone
 
-from leek import client, serializer
+from leek import hinting, serializer
 from leek.api import apush_task_to_queue, push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS
 from leek.exceptions import InvalidTask, TaskNotFinished
@@ -33,6 +33,7 @@ class HintCounter:
 
     def take(self) -> list[str]:
         """Return the words that came since the last call."""
+        hinting.hinter.close()  # so that all of them are there
         words: list[str] = []
         while True:
             try:
@@ -41,7 +42,8 @@ class HintCounter:
                 return words
             with connection, connection.makefile("rb") as stream:
                 connection.settimeout(10)
-                words.append(read_word(stream))
+                while stream.peek():
+                    words.append(read_word(stream))
 
     def close(self) -> None:
         """Listen no more."""
@@ -261,7 +263,7 @@ class TestWithoutAServer:
     def test_the_warning_returns_after_a_hint_succeeded(
         self, port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client, "REFUSED_PAUSE", 0.0)
+        monkeypatch.setattr(hinting, "REFUSED_PAUSE", 0.0)
         push_task_to_queue(noop)
         counter = HintCounter(port)
         push_task_to_queue(noop)

@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from leek import client, upkeep
+from leek import hinting, upkeep
 from leek.management.base import LeekCommand
 from leek.management.progress import Progress
 
@@ -78,5 +78,5 @@ class Command(LeekCommand):
             return
         progress = Progress(self.stderr, chosen.count)
         if pushed := sum(progress.track(upkeep.retry(chosen))):
-            client.hint()
+            hinting.hint()
         self.say(f"Pushed back {pushed} tasks.")

@@ -139,9 +139,12 @@ class Listener:
 
     def _make_room(self, error: OSError) -> None:
         """Give up a connection for the one that waits, or rest: open files may be used up."""
-        if awaited := self._silent or self._kept:
-            self._drop(_oldest(awaited), error)
-            self._control.hint()  # a hint of it may have been under way
+        if self._silent:
+            self._drop(_oldest(self._silent), error)
+            return
+        if self._kept:
+            self._drop(_oldest(self._kept), error)
+            self._control.hint()  # it may be hinting just now
             return
         if not self._is_short_of_room:
             self._is_short_of_room = True
@@ -181,7 +184,7 @@ class Listener:
     def _keep(self, conversation: Conversation) -> None:
         """Await the next hint, and where too many are awaited, no more from who was quiet longest.
 
-        If that one is hinting just now, the hint that has led here does for it as well.
+        If that one is hinting just now, the hint that leads here is heard for it as well.
         """
         self._silent.pop(conversation, None)
         self._kept.pop(conversation, None)

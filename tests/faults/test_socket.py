@@ -213,7 +213,7 @@ def hog(port: int, text: bytes) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("text", [b"", b"leek/1 sto", b"leek/1 stop\n"])
+@pytest.mark.parametrize("text", [b"", b"leek/1 sto", b"leek/1 stop\n", b"leek/1 hint\n"])
 def test_a_hog_keeps_nobody_out(start_server: StartServer, text: bytes) -> None:
     server = start_server("-v0", **ONLY_HINTS)
     before = held_by(server)
@@ -235,6 +235,27 @@ def test_thousands_of_connections_come_and_go(start_server: StartServer) -> None
         if number % 500 == 0:
             assert_at_work(server)
     wait_until(nothing_is_left(server, before), "the end of all connections")
+
+
+def test_a_server_that_was_killed_and_restarted_hears_the_next_hint(
+    start_server: StartServer,
+) -> None:
+    for _ in range(3):
+        server = start_server(**ONLY_HINTS)
+        assert_at_work(server)
+        server.kill()
+
+
+def test_a_push_does_not_wait_for_a_server_that_stands_still(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEEK_HINT_TIMEOUT", "3600")
+    server = start_server(**ONLY_HINTS)
+    assert_at_work(server)
+    server.freeze()
+    rows = [push_task_to_queue(tasks.add, 1, number) for number in range(20)]
+    server.thaw()
+    assert [row.wait(60) for row in rows] == list(range(1, 21))
 
 
 @pytest.mark.skipif(uses_wal(), reason="with write-ahead logging nobody keeps readers out")

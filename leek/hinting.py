@@ -30,8 +30,9 @@ class HintLine:
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self.place = host, port
         self._connection = connect(host, port, timeout)
-        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.setblocking(False)
+        with suppress(OSError):  # some systems refuse where the server has closed already
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._opened = self._used = time.monotonic()
 
     def is_open(self) -> bool:
@@ -175,5 +176,6 @@ def _begin_anew() -> None:
     hinter = hinter.in_forked_process()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 atexit.register(lambda: hinter.close())

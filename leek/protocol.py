@@ -1,8 +1,13 @@
-"""The wire format: one line each way over TCP, in one home for both ends.
+"""The wire format: lines over TCP, in one home for both ends.
 
-A hint wants no reply, a question gets one::
+A hint wants no reply. Its connection may be kept for the next hints: the server closes it when none
+has come for two seconds::
 
     client: leek/1 hint
+    client: leek/1 hint
+
+A question gets a reply, with which the server closes the connection::
+
     client: leek/1 ping
     server: leek/1 [true, "I'm OK"]
 
@@ -58,7 +63,7 @@ class LineTooLong(ProtocolError):
 
 
 class LineCutShort(ProtocolError):
-    """The other end closed before the line ended."""
+    """The other end closed before a line ended."""
 
 
 class NotLeek(ProtocolError):
@@ -123,7 +128,7 @@ def _read_body(stream: BinaryIO) -> bytes:
     if not line.endswith(b"\n"):
         if len(line) >= MAX_LINE:
             raise LineTooLong(f"the line is longer than {MAX_LINE} bytes")
-        raise LineCutShort("the connection was closed before the line ended")
+        raise LineCutShort("the connection was closed before a line ended")
     version, _, body = line.rstrip(b"\r\n").partition(b" ")
     if version != VERSION:
         raise NotLeek("not leek's protocol, or another version of it")

@@ -229,10 +229,29 @@ class TestThePushersEnd:
             hinting.hint()
         assert said_at(door) == []
 
+    def test_learns_of_a_black_hole_in_one_thread_for_all(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LEEK_HINT_TIMEOUT", str(AGES))
+        tries: list[int] = []
+
+        def time_out(host: str, port: int, timeout: float) -> socket.socket:
+            tries.append(port)
+            raise TimeoutError
+
+        monkeypatch.setattr(hinting, "connect", time_out)
+        threads = [threading.Thread(target=hinting.hint) for _ in range(5)]
+        with hinting.hinter._lock:  # so that all of them wait for it, unless they are slow
+            for thread in threads:
+                thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(tries) == 1
+
 
 FORK = """
 import os, threading, warnings
-from leek import connecting, hinting
+from leek import hinting
 
 warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads is forked
 

@@ -119,7 +119,7 @@ class Hinter:
             self._failing = False
 
     def _hint_again(self, host: str, port: int) -> bool:
-        """Use the line that is there, or else close it; return whether that was possible."""
+        """Use the line that is there, or else close it; return whether it could be used."""
         if self._line is None:
             return False
         if self._line.place == (host, port) and self._line.is_open():

@@ -1,10 +1,12 @@
-"""Purges finished tasks and pushes failed ones back, in batches of bounded size.
+"""Purges finished tasks and pushes failed ones back, in batches that are done soon.
 
-A batch is one transaction, so that a million rows neither lock the tables nor fill the memory. The
-batches walk along the primary key of the outcomes, which every database has an index for.
+A batch is one transaction, so that a million rows neither lock the tables nor fill the memory, and
+between two of them others can write. The batches walk along the primary key of the outcomes, which
+every database has an index for.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,9 +16,11 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from leek import lifecycle
-from leek.models import FailedTasks, SuccessTasks
+from leek.database import rest_between_writes
+from leek.models import FailedTasks, SuccessTasks, queue_database
 
-BATCH = 1000
+FIRST_BATCH, LARGEST_BATCH = 100, 1000  # rows
+SOON = 0.01  # seconds that a batch may take
 
 Outcomes = QuerySet[SuccessTasks] | QuerySet[FailedTasks]
 Kind = TypeVar("Kind", SuccessTasks, FailedTasks)
@@ -63,20 +67,36 @@ class FailedFilter:
         return failures().filter(chosen)
 
 
+class BatchSize:
+    """How many rows a batch may have, by how long those before took."""
+
+    def __init__(self) -> None:
+        self.rows = FIRST_BATCH
+
+    def took(self, seconds: float) -> None:
+        """Adapt to what the latest batch took: half of it if too long, twice if it was short."""
+        if seconds > SOON:
+            self.rows = max(self.rows // 2, 1)
+        elif seconds < SOON / 2:
+            self.rows = min(self.rows * 2, LARGEST_BATCH)
+
+
 def purge(rows: Outcomes) -> Iterator[int]:
     """Delete these tasks with their outcome; yield how many, batch by batch."""
-    for ids in _batches(rows):
-        yield lifecycle.purge(ids)
+    return _in_batches(rows, lifecycle.purge)
 
 
 def retry(rows: QuerySet[FailedTasks]) -> Iterator[int]:
     """Push these failed tasks back; yield how many, batch by batch."""
-    for ids in _batches(rows):
-        yield lifecycle.retry_failed(ids)
+    return _in_batches(rows, lifecycle.retry_failed)
 
 
-def _batches(rows: Outcomes) -> Iterator[list[int]]:
-    last = 0
-    while ids := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        yield ids
-        last = ids[-1]
+def _in_batches(rows: Outcomes, act: Callable[[list[int]], int]) -> Iterator[int]:
+    size, rest = BatchSize(), rest_between_writes(queue_database())
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[: size.rows]):
+        began = time.monotonic()
+        done = act(ids)
+        size.took(time.monotonic() - began)
+        yield done
+        rows = rows.filter(pk__gt=ids[-1])
+        time.sleep(rest)

@@ -9,7 +9,7 @@ from leek.database.exclusion import alone_at
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
 from leek.database.sqlite import sqlite_shortcomings
-from leek.database.write_lock import write_lock
+from leek.database.write_lock import rest_between_writes, write_lock
 
 __all__ = [
     "ClaimStatement",
@@ -24,6 +24,7 @@ __all__ = [
     "insert_values",
     "is_connected",
     "is_transient",
+    "rest_between_writes",
     "sqlite_shortcomings",
     "utc_offset",
     "write_lock",

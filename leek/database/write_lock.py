@@ -1,9 +1,13 @@
-"""A lock between the writers of one process."""
+"""How writers take turns where only one can write at a time."""
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
 
 from django.db import connections
+
+# SQLite lets a writer that finds another one sleep up to so many seconds at a time, for the first
+# eighth of a second; then longer. https://sqlite.org/src/file/src/main.c, sqliteDefaultBusyCallback
+_LONGEST_SLEEP = 0.025
 
 
 def write_lock(alias: str) -> AbstractContextManager[object]:
@@ -12,8 +16,16 @@ def write_lock(alias: str) -> AbstractContextManager[object]:
     Writers of SQLite that meet do not queue: the later one sleeps, and then looks again. A lock
     of the process wakes it up at once. Who holds it must not wait for another writer.
     """
-    has_one_writer = not connections[alias].features.has_select_for_update
-    return FairLock() if has_one_writer else nullcontext()
+    return FairLock() if _has_one_writer(alias) else nullcontext()
+
+
+def rest_between_writes(alias: str) -> float:
+    """Return for how many seconds who writes time and again should let others do so in between."""
+    return 1.2 * _LONGEST_SLEEP if _has_one_writer(alias) else 0.0
+
+
+def _has_one_writer(alias: str) -> bool:
+    return not connections[alias].features.has_select_for_update
 
 
 class FairLock:

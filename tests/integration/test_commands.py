@@ -2,8 +2,10 @@
 
 import json
 import re
+import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -233,9 +235,28 @@ class TestPurge:
             run("leek_purge", f"--older-than={age}")
 
     def test_works_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(upkeep, "BATCH", 7)
+        have_batches_of_seven(monkeypatch)
         finish(push_many([(tasks.noop, (), {})] * 20))
         assert list(upkeep.purge(upkeep.successes())) == [7, 7, 6]
+
+    def test_rests_between_batches_where_others_could_not_write_otherwise(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rests: list[float] = []
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=rests.append)
+        monkeypatch.setattr(upkeep, "time", clock)
+        have_batches_of_seven(monkeypatch)
+        finish(push_many([(tasks.noop, (), {})] * 20))
+        assert sum(upkeep.purge(upkeep.successes())) == 20
+        assert len(rests) == 3
+        # SQLite has who finds another writer sleep for up to 25 ms, and then look again.
+        assert all(rest > 0.025 if connection.vendor == "sqlite" else rest == 0 for rest in rests)
+
+
+def have_batches_of_seven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have rows purged, or pushed back, by seven, however long that takes."""
+    for name, value in (("FIRST_BATCH", 7), ("LARGEST_BATCH", 7), ("SOON", float("inf"))):
+        monkeypatch.setattr(upkeep, name, value)
 
 
 @pytest.mark.django_db
@@ -288,7 +309,7 @@ class TestRetryFailed:
             run("leek_retry_failed", "--since=yesterday")
 
     def test_works_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(upkeep, "BATCH", 7)
+        have_batches_of_seven(monkeypatch)
         finish(push_many([(tasks.noop, (), {})] * 20), error="ValueError")
         assert list(upkeep.retry(upkeep.failures())) == [7, 7, 6]
 

@@ -55,7 +55,7 @@ def what_is_protected_stays() -> None:
         kept = {ids[0], ids[12]}
         for task_id in kept:
             models.Receipts.objects.create(task_id=task_id)
-        upkeep.BATCH = 7
+        upkeep.FIRST_BATCH, upkeep.LARGEST_BATCH, upkeep.SOON = 7, 7, float("inf")
         assert list(upkeep.purge(upkeep.successes())) == [6, 6, 6]
         assert set(QueuedTasks.objects.values_list("pk", flat=True)) == kept
         assert set(SuccessTasks.objects.values_list("pk", flat=True)) == kept

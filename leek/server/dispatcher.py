@@ -18,6 +18,7 @@ from leek.server.service import Outage, Service, distrust_after
 
 PROMOTE_BATCH = 1000
 PUT_OFF = 10.0  # seconds until a task is due again that could not be begun
+GATHERING = 0.002  # seconds from a claim that took all there was to the next one
 LOOK_AFTER = 0.01  # seconds from a claim to a look: first the workers are to have their tasks
 STALLED_AFTER = 1.0  # seconds in which no worker took a task: then what waits is given back
 
@@ -79,7 +80,7 @@ class Dispatcher(Service):
         self._suspect: Claimed | None = None  # one at a time, so that it is known what was run
         self._suspects_wait = False
         self._came_back_empty = False
-        self._next_look = 0.0
+        self._gather_until = self._next_look = 0.0
         self._refill_at = 0  # unfinished tasks, from which on more are claimed
         self._handed_on = 0
         self._busy_at = time.monotonic()
@@ -112,6 +113,7 @@ class Dispatcher(Service):
         """Sleep until there may be something to do, and do it."""
         fell_asleep = time.monotonic()
         self._alarm.wait(0.0 if self._alarm.look else self._next_look - fell_asleep)
+        self._gather_hints()
         if self.stopping.is_set():
             return
         distrust_after(fell_asleep)
@@ -129,6 +131,11 @@ class Dispatcher(Service):
         self._clear_backlog()
         self._release()
 
+    def _gather_hints(self) -> None:
+        """Wait a moment where tasks come one by one, so that several of them take one claim."""
+        if self._alarm.ready and (left := self._gather_until - time.monotonic()) > 0:
+            self.stopping.wait(left)
+
     def _claim(self) -> None:
         """Claim as many as there is room for, as long as there may be more."""
         if self._suspects_wait and self._suspect is None and not self._claim_suspect():
@@ -140,6 +147,7 @@ class Dispatcher(Service):
             if number == room:
                 self._alarm.ready = True
             else:
+                self._gather_until = time.monotonic() + GATHERING
                 self._look_in(LOOK_AFTER)
 
     def _claim_up_to(self, room: int) -> int:

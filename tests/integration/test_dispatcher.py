@@ -101,6 +101,36 @@ def test_claims_what_the_workers_can_start(scene: Scene) -> None:
     assert QueuedTasks.objects.running().count() == 2
 
 
+def test_tasks_that_come_one_by_one_are_claimed_together(
+    scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def wait_while_another_is_pushed(seconds: float) -> None:
+        waits.append(seconds)
+        push_many([(noop, (), {})])
+
+    monkeypatch.setattr(scene.dispatcher.stopping, "wait", wait_while_another_is_pushed)
+    scene.dispatcher.run_once()  # finds nothing
+    push_many([(noop, (), {})])
+    scene.alarm.work_is_ready()
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 2
+    assert waits == [pytest.approx(module.GATHERING)]
+
+
+def test_a_task_that_comes_after_a_rest_is_claimed_at_once(
+    scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.dispatcher.run_once()  # finds nothing
+    monkeypatch.setattr(scene.dispatcher.stopping, "wait", pytest.fail)
+    clock.now += module.GATHERING
+    push_many([(noop, (), {})])
+    scene.alarm.work_is_ready()
+    scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 1
+
+
 def test_what_could_not_be_given_back_is_given_back_later(
     scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,8 @@ def _by(sqlite: float, postgresql: float, mysql: float) -> Databases:
 
 TARGETS = {
     "commit": Target("bare commits", "/s"),
+    "rested_commit_p50": Target("a commit after a rest, p50", "ms"),
+    "rested_commit_p99": Target("a commit after a rest, p99", "ms"),
     "fsync": Target("fsync of 4 KiB", "/s"),
     "loop": Target("a million turns of a Python loop", "ms"),
     "push_per_create": Target("push beside create()", at_least={"": 0.8}),

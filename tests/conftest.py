@@ -24,6 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "any_database: one database tells as much about this as another; CI takes SQLite"
     )
+    config.addinivalue_line(
+        "markers", "any_version: one Python and Django tells as much about this as another"
+    )
     for name in [name for name in os.environ if name.startswith("LEEK_")]:
         del os.environ[name]
 

@@ -28,7 +28,11 @@ from tests.support import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("port")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("port"),
+    pytest.mark.any_version,
+]
 
 SMALL = ("--tasks", "40", "--pushes", "10")
 ENDLESS = ("--tasks", "1", "--pushes", "1000000")

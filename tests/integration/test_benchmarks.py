@@ -9,7 +9,7 @@ from django.db import connection
 from tests.benchmarks.targets import TARGETS
 from tests.support import free_port, python
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_version]
 
 SMALL = {
     "tasks": 40,

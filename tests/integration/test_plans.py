@@ -18,7 +18,7 @@ from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
 from leek.upkeep import FailedFilter
 from tests.many_rows import add_deferred, add_failed, add_finished
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_version]
 
 SUCCEEDED, FAILED, FAR_FUTURE = 750_000, 250_000, 100_000
 LONG_TABLES = {model._meta.db_table for model in (QueuedTasks, SuccessTasks, FailedTasks)}

@@ -226,6 +226,9 @@ class WorkerPool:
             self._notes.remove()
         else:  # the notes stay, and tell what has crashed
             journal.warning("This server's tasks are given back when its lease is over")
+        end = time.monotonic() + LAST_MOMENT
+        for service in (self._heartbeat, self._rescuer):  # they are to close their connections
+            service.join(end - time.monotonic())
 
     def _resign(self, deadline: float) -> bool:
         """End the lease; return whether the database has taken it."""

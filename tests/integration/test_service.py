@@ -28,7 +28,7 @@ from leek.server.recorder import Recorder
 from leek.server.registration import Registration
 from leek.server.service import Outage, Service
 from leek.server.worker import Shared, Worker
-from tests.support import wait_until
+from tests.support import run, wait_until
 
 FOREVER = 3600.0
 
@@ -395,3 +395,23 @@ def test_an_event_loop_may_be_stopped_before_it_starts_and_twice() -> None:
     assert loop.join(60)
     loop.stop()
     loop.abandon()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stopped_server_has_closed_all_its_connections(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Python closes at its end makes SQLite warn, and PostgreSQL log a lost client."""
+    has_stopped = threading.Event()
+    give_up_connections = service.give_up_connections
+
+    def give_up_slowly() -> None:
+        if threading.current_thread().name in ("leek-heartbeat", "leek-rescuer"):
+            has_stopped.wait(0.2)
+        give_up_connections()
+
+    monkeypatch.setattr(service, "give_up_connections", give_up_slowly)
+    run("leek_server", "--drain", "-v0")
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("leek-")]
+    has_stopped.set()
+    assert left == []

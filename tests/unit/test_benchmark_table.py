@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from docutils.core import publish_doctree
-from docutils.nodes import entry, strong, system_message
+from docutils.nodes import entry, strong, system_message, tbody
 
 from tests.benchmarks.peers import report, table
 from tests.benchmarks.peers.catalogue import Variant, variants
@@ -55,6 +55,21 @@ def test_a_failed_round_does_not_spoil_the_others() -> None:
 def test_what_failed_in_all_rounds_has_no_figures() -> None:
     assert table.cells([Figures(failed="no server")]) == ["failed", "", "", "", ""]
     assert table.bare_cells([Figures(failed="no server")]) == ["failed", "", "", ""]
+
+
+def test_the_overview_has_both_set_ups_and_latencies_as_installed() -> None:
+    installed, best = [figures(100, 1.0)], [figures(300, 9.0)]
+    assert table.overview_cells(installed, best) == ["100", "300", "20", "20", "1.00", "1.00"]
+    assert table.overview_cells((), best) == ["", "300", "", "20", "", ""]
+
+
+def test_the_overview_begins_with_the_fastest_queue() -> None:
+    slow, fast = variants(["sqlite/huey"]), variants(["sqlite/leek"])
+    rounds = {variant: [figures(100 + number)] for number, variant in enumerate([*slow, *fast])}
+    found = publish_doctree(report.page(["2 cores"], rounds, table.rst))
+    cells = [cell.astext() for cell in next(iter(found.findall(tbody))).findall(entry)]
+    assert cells[:4] == ["leek", "sqlite", "102", "103"]
+    assert cells[8:12] == ["huey", "sqlite", "100", "101"]
 
 
 def test_a_database_alone_has_its_own_rates() -> None:

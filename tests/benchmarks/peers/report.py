@@ -26,6 +26,8 @@ LEGEND = (
 def page(machine: Sequence[str], rounds: Rounds, draw: Draw) -> str:
     """Return the tables of all databases, each with its notes."""
     parts = ["\n".join(_item(line) for line in machine), _wrapped(LEGEND)]
+    if overview := _overview(rounds):
+        parts.append(draw(table.OVERVIEW_HEADERS, overview))
     for database in dict.fromkeys(variant.database for variant in rounds):
         here = {key: value for key, value in rounds.items() if key.database == database}
         bare = {key: value for key, value in here.items() if key.peer is Bare}
@@ -39,6 +41,21 @@ def page(machine: Sequence[str], rounds: Rounds, draw: Draw) -> str:
             parts.append(draw(table.HEADERS, rows))
         parts.append("\n".join(_note(key, value) for key, value in here.items()))
     return "\n\n".join(parts) + "\n"
+
+
+def _overview(rounds: Rounds) -> list[list[str]]:
+    """Return a row for each queue on each database, the fastest to drain first."""
+    queues: dict[tuple[str, str], dict[str, Sequence[Figures]]] = {}
+    for variant, found in rounds.items():
+        if variant.peer is not Bare:
+            queues.setdefault((variant.peer.name, variant.database), {})[variant.setup] = found
+    fastest_first = sorted(
+        queues.items(), key=lambda queue: -max(map(table.drained, queue[1].values()))
+    )
+    return [
+        [*names, *table.overview_cells(found.get("installed", ()), found.get("best", ()))]
+        for names, found in fastest_first
+    ]
 
 
 def _note(variant: Variant, rounds: Sequence[Figures]) -> str:

@@ -8,6 +8,16 @@ from tests.benchmarks.peers.figures import Figures
 RATES = ("drain", "push", "bulk")
 BARE_RATES = ("create", "commit", "bulk")
 HEADERS = ("Queue", "Set-up", "Drained/s", "Pushes/s", "In bulk/s", "p50 ms", "p99 ms")
+OVERVIEW_HEADERS = (
+    "Queue",
+    "Database",
+    "Drained/s",
+    "at best",
+    "Pushes/s",
+    "at best",
+    "p50 ms",
+    "p99 ms",
+)
 BARE_HEADERS = ("Database alone", "create()/s", "Commits/s", "bulk_create/s", "TCP p50 ms")
 
 
@@ -39,10 +49,23 @@ def cells(rounds: Sequence[Figures]) -> list[str]:
     """Return the figures of a queue: medians of the rates, percentiles of all latencies."""
     good = [figures for figures in rounds if not figures.failed]
     if not good:
-        return ["failed", "", "", "", ""]
+        return ["failed" if rounds else "", "", "", "", ""]
     pooled = [value for figures in good for value in figures.latencies]
     times = [milliseconds(percentile(pooled, share)) for share in (0.5, 0.99)] if pooled else []
     return [*_rates(good, RATES), *(times or ["", ""])]
+
+
+def overview_cells(installed: Sequence[Figures], best: Sequence[Figures]) -> list[str]:
+    """Return the figures of a queue in both set-ups, its latencies as installed."""
+    drain, push, _, p50, p99 = cells(installed)
+    best_drain, best_push, *_ = cells(best)
+    return [drain, best_drain, push, best_push, p50, p99]
+
+
+def drained(rounds: Sequence[Figures]) -> float:
+    """Return how many tasks a second a queue drained; 0 where that was not measured."""
+    found = [figures.rates["drain"] for figures in rounds if "drain" in figures.rates]
+    return median(found) if found else 0.0
 
 
 def bare_cells(rounds: Sequence[Figures]) -> list[str]:

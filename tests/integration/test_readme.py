@@ -43,6 +43,9 @@ from leek.exceptions import TaskTimeout
 from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 from leek.task import Task
+from tests.benchmarks.peers import __main__ as peers
+from tests.benchmarks.peers.bare import Bare
+from tests.benchmarks.peers.catalogue import variants
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
 from tests.site.tasks import fail, noop, wait_for
@@ -457,6 +460,23 @@ def test_chaos_is_started_by_commands_that_exist(blocks: list[Block]) -> None:
         assert not output
 
 
+@executes("peers")
+def test_peers_are_measured_by_commands_that_exist(blocks: list[Block]) -> None:
+    (install, _), (measure, _) = blocks[0].session()
+    python, flag, module, *arguments = shlex.split(measure)
+    assert (python, flag, module) == (".venv/bin/python", "-m", "tests.benchmarks.peers")
+    assert peers.parsed(arguments)
+    *_, package, option, requirements = shlex.split(install)
+    assert (package, option) == (".[test,postgresql,mysql]", "-r")
+    assert (ROOT / requirements).is_file()
+
+
+def test_the_table_of_peers_has_all_of_them() -> None:
+    shown = {(queue, database) for queue, database, *_ in table("Beside other queues")}
+    measured = {(one.peer.name, one.database) for one in variants([]) if one.peer is not Bare}
+    assert shown == measured
+
+
 def test_extras_named_in_the_text_exist() -> None:
     extras = set(re.findall(r"django-leek\[(\w+)\]", literals(DOCUMENT)))
     assert extras
@@ -623,7 +643,8 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     assert unbuilt
     assert not unbuilt & own
     assert named >= own
-    assert named - own <= {"--break", "--database", "--minutes", "--once", "--seeds", "--verbosity"}
+    others = {"--break", "--database", "--minutes", "--once", "--rounds", "--seeds", "--verbosity"}
+    assert named - own <= others
     assert set(re.findall(r"\bleek_[a-z_]+", literals(DOCUMENT))) - table_names() == set(COMMANDS)
 
 

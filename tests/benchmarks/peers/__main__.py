@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.benchmarks.peers import databases, machine, report, table
@@ -19,7 +19,7 @@ from tests.benchmarks.peers.running import run
 
 def main() -> None:
     """Parse, measure round by round, and print what was found, be it half of it."""
-    options = _options()
+    options = parsed()
     chosen = variants(options.only)
     if options.list or not chosen:
         print("\n".join(variant.key for variant in chosen or variants([])))
@@ -40,7 +40,8 @@ def main() -> None:
         _print(options, _describe(chosen, servers), rounds)
 
 
-def _options() -> argparse.Namespace:
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options of these arguments, or of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=[], help="such as leek, sqlite/huey or best")
     parser.add_argument("--list", action="store_true", help="only list what would be measured")
@@ -53,7 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--postgresql", default="postgres://postgres@127.0.0.1:5432")
     parser.add_argument("--mariadb", default="mysql://root@127.0.0.1:3306")
     parser.add_argument("--redis", default="redis://127.0.0.1:6379")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _describe(chosen: Iterable[Variant], servers: dict[str, str]) -> list[str]:

@@ -93,10 +93,11 @@ def retry(rows: QuerySet[FailedTasks]) -> Iterator[int]:
 
 def _in_batches(rows: Outcomes, act: Callable[[list[int]], int]) -> Iterator[int]:
     size, rest = BatchSize(), rest_between_writes(queue_database())
-    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[: size.rows]):
+    ids, last = rows.order_by("pk").values_list("pk", flat=True), 0
+    while batch := list(ids.filter(pk__gt=last)[: size.rows]):
         began = time.monotonic()
-        done = act(ids)
+        done = act(batch)
         size.took(time.monotonic() - began)
         yield done
-        rows = rows.filter(pk__gt=ids[-1])
+        last = batch[-1]
         time.sleep(rest)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management.base import CommandError
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from leek import status, upkeep
@@ -238,6 +239,17 @@ class TestPurge:
         have_batches_of_seven(monkeypatch)
         finish(push_many([(tasks.noop, (), {})] * 20))
         assert list(upkeep.purge(upkeep.successes())) == [7, 7, 6]
+
+    def test_asks_for_each_batch_alike_however_many_there_were(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        have_batches_of_seven(monkeypatch)
+        finish(push_many([(tasks.noop, (), {})] * 20))
+        with CaptureQueriesContext(connection) as queries:
+            assert sum(upkeep.purge(upkeep.successes())) == 20
+        asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+        assert len(asked) == 4
+        assert len({re.sub(r"\d+", "N", sql) for sql in asked}) == 1
 
     def test_rests_between_batches_where_others_could_not_write_otherwise(
         self, monkeypatch: pytest.MonkeyPatch

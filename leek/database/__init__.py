@@ -3,7 +3,12 @@
 from leek.database.claims import ClaimStatement
 from leek.database.clock import Now, after, utc_offset
 from leek.database.compiled import CompiledQuery
-from leek.database.connecting import has_table, impatient_connections, is_connected
+from leek.database.connecting import (
+    has_table,
+    impatient_connections,
+    is_connected,
+    thrifty_connections,
+)
 from leek.database.errors import is_transient
 from leek.database.exclusion import alone_at
 from leek.database.indexes import StateIndex
@@ -26,6 +31,7 @@ __all__ = [
     "is_transient",
     "rest_between_writes",
     "sqlite_shortcomings",
+    "thrifty_connections",
     "utc_offset",
     "write_lock",
 ]

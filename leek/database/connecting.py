@@ -1,7 +1,7 @@
 """What there is to know of a connection to a database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from django.db import connections
 
@@ -13,22 +13,37 @@ _PATIENCE: dict[str, dict[str, int]] = {
     "mysql": {"connect_timeout": 10},
 }
 
+# How many prepared statements a connection keeps. sqlite3 keeps 128, and a server's are long, and
+# many: a batch of another size is another statement.
+_THRIFT = {"sqlite": {"cached_statements": 8}}
+
 
 def has_table(alias: str, name: str) -> bool:
     """Tell whether a database has such a table."""
     return name in connections[alias].introspection.table_names()
 
 
-@contextmanager
-def impatient_connections(alias: str) -> Iterator[None]:
+def impatient_connections(alias: str) -> AbstractContextManager[None]:
     """Have new connections give up a host that does not answer, where the site sets no limit.
 
     The system goes on for two minutes, asks ever more seldom, and so finds out late that the host
     is there. Nothing is changed for connections that come out of a pool, because they stay.
     """
+    has_pool = "pool" in connections[alias].settings_dict["OPTIONS"]
+    return _with_defaults(alias, {} if has_pool else _PATIENCE)
+
+
+def thrifty_connections(alias: str) -> AbstractContextManager[None]:
+    """Have new connections keep few statements in memory, where the site does not say how many."""
+    return _with_defaults(alias, _THRIFT)
+
+
+@contextmanager
+def _with_defaults(alias: str, defaults: dict[str, dict[str, int]]) -> Iterator[None]:
+    """Add options for new connections, by vendor, where the site does not set them."""
     connection = connections[alias]
     options = connection.settings_dict["OPTIONS"]
-    limits = {} if "pool" in options else _PATIENCE.get(connection.vendor, {})
+    limits = defaults.get(connection.vendor, {})
     added = {name: limit for name, limit in limits.items() if name not in options}
     options.update(added)
     try:

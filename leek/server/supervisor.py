@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from leek import leases
-from leek.models import Servers
+from leek.database import thrifty_connections
+from leek.models import Servers, queue_database
 from leek.server.journal import journal
 from leek.server.listener import Listener
 from leek.server.mailbox import Mailbox, Request
@@ -68,7 +69,7 @@ class Supervisor:
         signals = on_stop_signals(
             self._signalled, self._mailbox.wakeup_fd, ends_process=ends_process
         )
-        with closing(self._mailbox), signals:
+        with closing(self._mailbox), signals, thrifty_connections(queue_database()):
             self._listener.start()
             self._registration.start()
             try:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import InterfaceError, OperationalError, connections
 
-from leek.database import impatient_connections
+from leek.database import impatient_connections, thrifty_connections
 from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
 from leek.retry import RetryPolicy
@@ -193,6 +193,21 @@ def test_a_site_may_say_how_long_a_host_that_does_not_answer_is_waited_for(
     monkeypatch.setattr(connection, "vendor", "postgresql")
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", dict(given))
     with impatient_connections("default"):
+        assert connection.settings_dict["OPTIONS"] == meanwhile
+    assert connection.settings_dict["OPTIONS"] == given
+
+
+@pytest.mark.parametrize(
+    ("given", "meanwhile"),
+    [({}, {"cached_statements": 8}), ({"cached_statements": 99}, {"cached_statements": 99})],
+)
+def test_a_connection_keeps_few_statements_where_the_site_does_not_say(
+    given: dict[str, Any], meanwhile: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connections["default"]
+    monkeypatch.setattr(connection, "vendor", "sqlite")
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", dict(given))
+    with thrifty_connections("default"):
         assert connection.settings_dict["OPTIONS"] == meanwhile
     assert connection.settings_dict["OPTIONS"] == given
 

@@ -160,7 +160,7 @@ def _can_write() -> bool:
             connection.settings_dict["NAME"], timeout=0.2, isolation_level=None
         )
         with closing(database), suppress(sqlite3.OperationalError):
-            database.execute("BEGIN IMMEDIATE")
+            database.execute("BEGIN EXCLUSIVE")  # who reads lets others begin, but not commit
             return True
         return False
     from leek.models import QueuedTasks, Servers

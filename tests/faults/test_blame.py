@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from leek import client
 from leek.api import push_many, push_task_to_queue
 from leek.exceptions import TaskFailed
 from leek.models import QueuedTasks
@@ -154,6 +155,7 @@ def test_all_async_tasks_that_run_are_charged_and_those_that_wait_are_not(
         wait_until(Path(f"{gate}.begun").exists)
     waiting = push_many([(tasks.add_slowly, (1, 2), {})] * 3)
     wait_until(QueuedTasks.objects.running().filter(pk=waiting[0].pk).exists, "the claim")
+    wait_until(lambda: client.ask("waiting").value == 3, "the end of its loading")
     server.kill()
     for gate in gates:
         gate.touch()

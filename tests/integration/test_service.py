@@ -178,6 +178,16 @@ def test_a_server_registers_once_however_often_the_rescue_fails(
     assert len(registered) == 1
 
 
+def have_options(
+    monkeypatch: pytest.MonkeyPatch, vendor: str, given: dict[str, Any]
+) -> dict[str, Any]:
+    """Give the connection to a database of this kind these options, and return them."""
+    connection, options = connections["default"], dict(given)
+    monkeypatch.setattr(connection, "vendor", vendor)
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    return options
+
+
 @pytest.mark.parametrize(
     ("given", "meanwhile"),
     [
@@ -189,12 +199,10 @@ def test_a_server_registers_once_however_often_the_rescue_fails(
 def test_a_site_may_say_how_long_a_host_that_does_not_answer_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], meanwhile: dict[str, Any]
 ) -> None:
-    connection = connections["default"]
-    monkeypatch.setattr(connection, "vendor", "postgresql")
-    monkeypatch.setitem(connection.settings_dict, "OPTIONS", dict(given))
+    options = have_options(monkeypatch, "postgresql", given)
     with impatient_connections("default"):
-        assert connection.settings_dict["OPTIONS"] == meanwhile
-    assert connection.settings_dict["OPTIONS"] == given
+        assert options == meanwhile
+    assert options == given
 
 
 @pytest.mark.parametrize(
@@ -204,12 +212,10 @@ def test_a_site_may_say_how_long_a_host_that_does_not_answer_is_waited_for(
 def test_a_connection_keeps_few_statements_where_the_site_does_not_say(
     given: dict[str, Any], meanwhile: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = connections["default"]
-    monkeypatch.setattr(connection, "vendor", "sqlite")
-    monkeypatch.setitem(connection.settings_dict, "OPTIONS", dict(given))
+    options = have_options(monkeypatch, "sqlite", given)
     with thrifty_connections("default"):
-        assert connection.settings_dict["OPTIONS"] == meanwhile
-    assert connection.settings_dict["OPTIONS"] == given
+        assert options == meanwhile
+    assert options == given
 
 
 @pytest.mark.logs_errors

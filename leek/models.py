@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from leek import serializer
 from leek.conf import config
-from leek.database import Now, StateIndex
+from leek.database import ExactCharField, Now, StateIndex
 from leek.exceptions import TaskFailed, TaskNotFinished
 
 Row = TypeVar("Row", bound=models.Model, covariant=True)
@@ -29,6 +29,7 @@ class State(models.IntegerChoices):
     RUNNING = 2, _("running")
     SUCCESSFUL = 3, _("successful")
     FAILED = 4, _("failed")
+    BLOCKED = 5, _("blocked")
 
 
 class Status(models.TextChoices):
@@ -147,7 +148,11 @@ class QueuedTasks(QueueModel):
         db_constraint=False,
         db_index=False,
     )
-    unique_key = models.CharField(_("unique key"), max_length=255, null=True, unique=True)  # noqa: DJ001
+    unique_key = ExactCharField(_("unique key"), max_length=255, null=True, unique=True)  # noqa: DJ001
+    blocked_by = ExactCharField(_("blocked by"), max_length=255, null=True)  # noqa: DJ001
+    limited_by = ExactCharField(_("limited by"), max_length=255, null=True)  # noqa: DJ001
+    progress_done = models.BigIntegerField(_("progress: done"), null=True)
+    progress_total = models.BigIntegerField(_("progress: total"), null=True)
     pushed_at = models.DateTimeField(_("pushed at"))
 
     objects = QueuedTasksQuerySet.as_manager()  # type: ignore[misc]
@@ -157,8 +162,18 @@ class QueuedTasks(QueueModel):
         verbose_name_plural = _("tasks")
         indexes = [
             StateIndex(name="leek_ready", fields=["state", "-priority", "id"], state=State.READY),
+            StateIndex(
+                name="leek_ready_by_queue",
+                fields=["state", "queue", "-priority", "id"],
+                state=State.READY,
+            ),
             StateIndex(name="leek_deferred", fields=["state", "run_after"], state=State.DEFERRED),
             StateIndex(name="leek_running", fields=["state", "owner"], state=State.RUNNING),
+            StateIndex(
+                name="leek_blocked",
+                fields=["state", "blocked_by", "-priority", "id"],
+                state=State.BLOCKED,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -168,7 +183,8 @@ class QueuedTasks(QueueModel):
     def status(self) -> Status:
         """Where the task was when this row was loaded."""
         state = State(self.state)
-        return Status.READY if state == State.DEFERRED else Status[state.name]
+        waits = state in (State.DEFERRED, State.BLOCKED)
+        return Status.READY if waits else Status[state.name]
 
     @property
     def is_finished(self) -> bool:
@@ -252,7 +268,7 @@ class FailedTasks(QueueModel):
     exception_type = models.CharField(_("exception type"), max_length=255)
     exception_message = models.TextField(_("exception message"))
     traceback = models.TextField(_("traceback"))
-    unique_key = models.CharField(_("unique key"), max_length=255, null=True)  # noqa: DJ001
+    unique_key = ExactCharField(_("unique key"), max_length=255, null=True)  # noqa: DJ001
     started_at = models.DateTimeField(_("started at"))
     finished_at = models.DateTimeField(_("finished at"))
 
@@ -262,3 +278,80 @@ class FailedTasks(QueueModel):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.exception_type}"
+
+
+class FailedAttempts(QueueModel):
+    """An attempt that failed, be it that a later one succeeded; the latest of each task are kept.
+
+    `attempt` is its number, from 1.
+    """
+
+    task = models.ForeignKey(
+        QueuedTasks,
+        verbose_name=_("task"),
+        on_delete=models.CASCADE,
+        related_name="failed_attempts",
+        db_constraint=False,
+    )
+    attempt = models.PositiveIntegerField(_("attempt"))
+    exception_type = models.CharField(_("exception type"), max_length=255)
+    exception_message = models.TextField(_("exception message"))
+    traceback = models.TextField(_("traceback"))
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"))
+
+    class Meta:
+        verbose_name = _("failed attempt")
+        verbose_name_plural = _("failed attempts")
+
+    def __str__(self) -> str:
+        return f"{self.task_id} attempt {self.attempt} {self.exception_type}"
+
+
+class Gates(QueueModel):
+    """What keeps tasks from starting: a service that is down, a limit, or a rate.
+
+    `closed_since` and `reason` tell of an outage. `capacity` is how many tasks may run at a time,
+    or start in `period` seconds; `starts` counts these by slices of the period.
+    """
+
+    name = ExactCharField(_("name"), max_length=255, unique=True)
+    closed_since = models.DateTimeField(_("closed since"), null=True)
+    reason = models.TextField(_("reason"), default="")
+    capacity = models.PositiveIntegerField(_("capacity"), null=True)
+    period = models.FloatField(_("period"), null=True)
+    starts = models.JSONField(_("starts"), default=dict)
+    used_at = models.DateTimeField(_("used at"))
+
+    class Meta:
+        verbose_name = _("gate")
+        verbose_name_plural = _("gates")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Schedules(QueueModel):
+    """A recurring task of the setting SCHEDULE: up to which due time it was pushed, and its task.
+
+    That there is one row for each is what keeps servers from pushing twice for one due time.
+    """
+
+    name = ExactCharField(_("name"), max_length=255, unique=True)
+    due_at = models.DateTimeField(_("due at"))
+    task = models.ForeignKey(
+        QueuedTasks,
+        verbose_name=_("task"),
+        null=True,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+
+    class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+
+    def __str__(self) -> str:
+        return self.name

@@ -11,6 +11,7 @@ from leek.database.connecting import (
 )
 from leek.database.errors import is_transient
 from leek.database.exclusion import alone_at
+from leek.database.fields import ExactCharField
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
 from leek.database.sqlite import sqlite_shortcomings
@@ -19,6 +20,7 @@ from leek.database.write_lock import rest_between_writes, write_lock
 __all__ = [
     "ClaimStatement",
     "CompiledQuery",
+    "ExactCharField",
     "Now",
     "StateIndex",
     "after",

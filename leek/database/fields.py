@@ -6,7 +6,7 @@ from django.db import models
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]
-    """A text that equals only itself: MySQL and MariaDB take "A" and "a" for the same by default."""
+    """A text that equals only itself: by default MySQL and MariaDB take "A" for "a"."""
 
     def db_type(self, connection: Any) -> str | None:
         """Return the type, which compares bytes whatever character set the database has."""

@@ -1,0 +1,31 @@
+"""The servers and their leases."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from leek.models.base import QueueModel
+
+
+class Servers(QueueModel):
+    """A running `leek_server` and its lease, which lives until `expires_at`.
+
+    `host` tells machines (and containers) apart, `boot` one start from the next.
+    """
+
+    boot = models.UUIDField(_("boot"), unique=True)
+    host = models.CharField(_("host"), max_length=255)
+    hostname = models.CharField(_("host name"), max_length=255)
+    address = models.CharField(_("address"), max_length=255)
+    port = models.PositiveIntegerField(_("port"))
+    pid = models.PositiveIntegerField(_("process id"))
+    workers = models.PositiveIntegerField(_("workers"))
+    queues = models.JSONField(_("queues"), null=True)
+    started_at = models.DateTimeField(_("started at"))
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        verbose_name = _("server")
+        verbose_name_plural = _("servers")
+
+    def __str__(self) -> str:
+        return f"{self.hostname} {self.address}:{self.port} (process {self.pid})"

@@ -1,0 +1,153 @@
+"""The tasks, their indexes, and the sets of them that have a name."""
+
+import time
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from leek import serializer
+from leek.conf import config
+from leek.database import ExactCharField, Now, StateIndex
+from leek.exceptions import TaskFailed, TaskNotFinished
+from leek.models.base import QueueModel, QueueQuerySet
+from leek.models.servers import Servers
+from leek.models.states import State, Status
+
+FIRST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between two looks of QueuedTasks.wait()
+
+
+class QueuedTasksQuerySet(QueueQuerySet["QueuedTasks"]):
+    """The sets of tasks that have a name."""
+
+    def of_queues(self, queues: list[str] | None) -> "QueuedTasksQuerySet":
+        """Keep the tasks of these queues; None keeps all."""
+        return self if queues is None else self.filter(queue__in=queues)
+
+    def ready(self) -> "QueuedTasksQuerySet":
+        """Keep the tasks that could be claimed, the next one first."""
+        return self.filter(state=State.READY).order_by("-priority", "id")
+
+    def deferred(self) -> "QueuedTasksQuerySet":
+        """Keep the tasks that wait for their time, the next one first."""
+        return self.filter(state=State.DEFERRED).order_by("run_after")
+
+    def due(self) -> "QueuedTasksQuerySet":
+        """Keep the deferred tasks whose time has come, by the database's clock."""
+        return self.deferred().filter(run_after__lte=Now())
+
+    def suspects(self) -> "QueuedTasksQuerySet":
+        """Keep the due tasks that may have killed a process: one at a time is run, alone.
+
+        They are deferred ones that only `leek.lifecycle.claim_suspect` takes.
+        """
+        return self.due().filter(suspect=True)
+
+    def running(self) -> "QueuedTasksQuerySet":
+        """Keep the tasks that a server has claimed."""
+        return self.filter(state=State.RUNNING)
+
+
+class QueuedTasks(QueueModel):
+    """Every pushed task, until it is purged."""
+
+    name = models.CharField(_("name"), max_length=255)
+    payload = models.TextField(_("payload"))
+    queue = models.CharField(_("queue"), max_length=100, default="default")
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    state = models.PositiveSmallIntegerField(_("state"), choices=State.choices, default=State.READY)
+    run_after = models.DateTimeField(_("run after"))
+    tries = models.PositiveIntegerField(_("tries"), default=0)
+    crashes = models.PositiveIntegerField(_("crashes"), default=0)
+    parked_since = models.DateTimeField(_("parked since"), null=True)
+    suspect = models.BooleanField(_("suspect"), default=False)
+    claim = models.BigIntegerField(_("claim"), default=0)
+    owner = models.ForeignKey(
+        Servers,
+        verbose_name=_("owner"),
+        null=True,
+        on_delete=models.DO_NOTHING,
+        # A constraint would cost a lock on the server's row for each claimed task.
+        db_constraint=False,
+        db_index=False,
+    )
+    unique_key = ExactCharField(_("unique key"), max_length=255, null=True, unique=True)
+    blocked_by = ExactCharField(_("blocked by"), max_length=255, null=True)
+    limited_by = ExactCharField(_("limited by"), max_length=255, null=True)
+    progress_done = models.BigIntegerField(_("progress: done"), null=True)
+    progress_total = models.BigIntegerField(_("progress: total"), null=True)
+    pushed_at = models.DateTimeField(_("pushed at"))
+
+    objects = QueuedTasksQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        indexes = [
+            StateIndex(name="leek_ready", fields=["state", "-priority", "id"], state=State.READY),
+            StateIndex(
+                name="leek_ready_by_queue",
+                fields=["state", "queue", "-priority", "id"],
+                state=State.READY,
+            ),
+            StateIndex(name="leek_deferred", fields=["state", "run_after"], state=State.DEFERRED),
+            StateIndex(name="leek_running", fields=["state", "owner"], state=State.RUNNING),
+            StateIndex(
+                name="leek_blocked",
+                fields=["state", "blocked_by", "-priority", "id"],
+                state=State.BLOCKED,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.name}"
+
+    @property
+    def status(self) -> Status:
+        """Where the task was when this row was loaded."""
+        state = State(self.state)
+        waits = state in (State.DEFERRED, State.BLOCKED)
+        return Status.READY if waits else Status[state.name]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the task had succeeded or failed when this row was loaded."""
+        return self.state in (State.SUCCESSFUL, State.FAILED)
+
+    @property
+    def result(self) -> Any:
+        """What the task returned.
+
+        Raise TaskNotFinished, TaskFailed with the original error, or ResultNotStored.
+        """
+        if error := self.exception:
+            raise error
+        if not self.is_finished:
+            raise TaskNotFinished(
+                f"task {self.pk} ({self.name}) is not finished: its status is {self.status}"
+            )
+        return serializer.load_value(self.success.result, config.SERIALIZER)
+
+    @property
+    def exception(self) -> TaskFailed | None:
+        """The error of a failed task, with `type`, `message` and `traceback`; else None."""
+        if self.state != State.FAILED:
+            return None
+        failure = self.failure
+        return TaskFailed(failure.exception_type, failure.exception_message, failure.traceback)
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Wait until the task is finished, and return its `result`.
+
+        `timeout` is in seconds, None for no limit; raise TimeoutError when it is over. Inside the
+        transaction that pushed the task it cannot finish.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = FIRST_WAIT
+        while not self.is_finished:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"task {self.pk} ({self.name}) was not finished in {timeout} s")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_WAIT)
+            self.refresh_from_db(fields=["state", "tries", "crashes"])
+        return self.result

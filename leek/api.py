@@ -13,20 +13,18 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from leek import eager, lifecycle, serializer
+from leek import eager, lifecycle
 from leek.conf import config
 from leek.connections import on_commit_once
 from leek.exceptions import InvalidTask
 from leek.hinting import hint
-from leek.models import QueuedTasks, State, queue_database
-from leek.task import check_arguments, path_of, short_repr, unwrap
+from leek.models import QueuedTasks, queue_database
+from leek.pushing import TaskTuple, new_rows
+from leek.task import short_repr
 
 __all__ = ["apush_task_to_queue", "push_many", "push_task_to_queue", "using"]
 
-TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
-
-DEFAULT_QUEUE = "default"
-LOWEST_PRIORITY, DEFAULT_PRIORITY, HIGHEST_PRIORITY = -100, 0, 100
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 
 @dataclass(frozen=True)
@@ -54,16 +52,15 @@ class Options:
 
     def _push(self, tasks: list[TaskTuple]) -> list[QueuedTasks]:
         """Store tasks, and tell the server when they are committed."""
-        now, mode = timezone.now(), config.SERIALIZER
-        due = _due(self.run_after, now)
-        common = {
-            "queue": DEFAULT_QUEUE if self.queue is None else self.queue,
-            "priority": DEFAULT_PRIORITY if self.priority is None else self.priority,
-            "state": State.DEFERRED.value if due > now else State.READY.value,
-            "run_after": due,
-            "pushed_at": now,
-        }
-        rows = lifecycle.push([common | _content(*task, mode) for task in tasks])
+        values = new_rows(
+            tasks,
+            timezone.now(),
+            config.SERIALIZER,
+            queue=self.queue,
+            priority=self.priority,
+            run_after=self.run_after,
+        )
+        rows = lifecycle.push(values)
         if config.EAGER:
             for row in rows:
                 eager.run(row)
@@ -153,24 +150,3 @@ def _parts(task: Any) -> tuple[Any, Sequence[Any], Mapping[str, Any]]:
     raise InvalidTask(
         f"{short_repr(task)} is not a tuple (callable, args, kwargs) such as (send, [42], {{}})."
     )
-
-
-def _content(
-    a_callable: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mode: str
-) -> dict[str, str]:
-    """Return name and payload of a task that can be stored and run."""
-    function = unwrap(a_callable)
-    path = path_of(function)
-    if len(path) > 255:
-        raise InvalidTask(
-            f"{path} is longer than 255 characters. Push a function of a shorter path."
-        )
-    check_arguments(path, function, args, kwargs)
-    return {"name": path, "payload": serializer.dump_task(path, args, kwargs, mode)}
-
-
-def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
-    try:
-        return now + run_after if isinstance(run_after, timedelta) else run_after or now
-    except OverflowError:
-        raise InvalidTask(f"run_after is {run_after!r}, which is after the year 9999.") from None

@@ -13,13 +13,14 @@ from leek.models import QueuedTasks, Servers, queue_database
 class Agenda:
     """What there is to do: work now, seconds until the next deferred task, others' dead servers.
 
-    `suspects` are tasks to be run one at a time.
+    `suspects` are tasks to be run one at a time, `blocked` tasks wait at gates.
     """
 
     ready: bool
     suspects: bool
     next_due: float | None
     dead_servers: bool
+    blocked: bool = False
     registered: bool = True
 
 
@@ -29,9 +30,9 @@ def look(server_id: int, queues: list[str] | None) -> Agenda:
     query = _compiled(alias, QueuedTasks._meta.db_table, server_id, chosen, utc_offset(alias))
     if not (found := query.run()):
         return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
-    ready, suspects, due_at, dead_servers, now = found[0]
+    ready, suspects, due_at, dead_servers, blocked, now = found[0]
     next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
-    return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers))
+    return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers), bool(blocked))
 
 
 @lru_cache(maxsize=8)
@@ -47,6 +48,7 @@ def _compiled(
             Exists(tasks.suspects()),
             Subquery(tasks.deferred().filter(suspect=False).values("run_after")[:1]),
             Exists(servers.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
+            Exists(tasks.blocked()),
             Now(),
         )
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -16,23 +16,31 @@ from django.utils import timezone
 from leek import eager, lifecycle
 from leek.conf import config
 from leek.connections import on_commit_once
-from leek.exceptions import InvalidTask
+from leek.exceptions import GiveUp, InvalidTask, Retry
 from leek.hinting import hint
 from leek.models import QueuedTasks, queue_database
+from leek.policy import NOTHING, Policy, PolicyOptions, policy, policy_from
 from leek.pushing import TaskTuple, new_rows
 from leek.task import short_repr
 
-__all__ = ["apush_task_to_queue", "push_many", "push_task_to_queue", "using"]
+__all__ = [
+    "GiveUp",
+    "Retry",
+    "apush_task_to_queue",
+    "policy",
+    "push_many",
+    "push_task_to_queue",
+    "using",
+]
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where and when a task is to run, as far as the push says so. Made by `using`."""
+    """How, where and when a task is to run, as far as the push says so. Made by `using`."""
 
-    queue: str | None = None
-    priority: int | None = None
+    said: Policy = NOTHING
     run_after: datetime | timedelta | None = None
 
     def push(self, a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> QueuedTasks:
@@ -56,8 +64,7 @@ class Options:
             tasks,
             timezone.now(),
             config.SERIALIZER,
-            queue=self.queue,
-            priority=self.priority,
+            said=self.said,
             run_after=self.run_after,
         )
         rows = lifecycle.push(values)
@@ -100,39 +107,17 @@ def push_many(tasks: Iterable[TaskTuple]) -> list[QueuedTasks]:
 
 
 def using(
-    *,
-    queue: str | None = None,
-    priority: int | None = None,
-    run_after: datetime | timedelta | None = None,
+    *, run_after: datetime | timedelta | None = None, **options: Unpack[PolicyOptions]
 ) -> Options:
     """Return options to push with: `using(priority=10).push(send_mail, ...)`.
 
     `queue` is a name of up to 100 characters, "default" if left out. `priority` goes from -100 to
     100, the highest first, and is 0 if left out. `run_after` is when the task may start, or how
-    long from now. Raise InvalidTask where a value is not one of these.
+    long from now. The others are those of `leek.policy.policy`, whose decorator they win over.
+    Raise InvalidTask where a value is not one of these.
     """
-    if queue is not None:
-        _check_queue(queue)
-        queue = str(queue)  # what is equal to one, such as a member of TextChoices
-    if priority is not None:
-        _check_priority(priority)
-        priority = int(priority)
     _check_run_after(run_after)
-    return Options(queue, priority, run_after)
-
-
-def _check_queue(queue: object) -> None:
-    if not isinstance(queue, str) or not 0 < len(queue) <= 100:
-        raise InvalidTask(f"queue is {queue!r}. Give a name of 1 to 100 characters.")
-
-
-def _check_priority(priority: object) -> None:
-    if (
-        isinstance(priority, bool)
-        or not isinstance(priority, int)
-        or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY
-    ):
-        raise InvalidTask(f"priority is {priority!r}. Give a whole number from -100 to 100.")
+    return Options(policy_from(options), run_after)
 
 
 def _check_run_after(run_after: object) -> None:

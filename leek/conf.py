@@ -102,6 +102,8 @@ class Config:
     MAX_RETRIES = Setting(3, kinds.COUNT)
     RETRY_DELAY = Setting(1, kinds.SECONDS)
     RETRY_DELAY_MAX = Setting(600, kinds.SECONDS)
+    REQUIRES = Setting([], kinds.REQUIREMENTS)
+    ATOMIC_TASKS = Setting(False, kinds.FLAG)
     MAX_CRASHES = Setting(3, kinds.COUNT)
     PARK_FOR = Setting(86_400, kinds.SECONDS)
     LEASE = Setting(30, kinds.PERIOD)

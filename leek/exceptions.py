@@ -1,4 +1,6 @@
-"""What leek raises. Catch `LeekError` for all of it."""
+"""What leek raises, and what a task may raise. Catch `LeekError` for all of it."""
+
+from datetime import timedelta
 
 
 class LeekError(Exception):
@@ -45,6 +47,26 @@ class WorkerLost(LeekError):
 
 class TaskTimeout(LeekError):
     """A task ran longer than `TIMEOUT`."""
+
+
+class TaskCancelled(LeekError):
+    """A task was cancelled."""
+
+
+class Retry(LeekError):
+    """A task raises it to be tried again, `after` so many seconds (or a timedelta).
+
+    None: when its policy says. It is a failed try like any other, so the last one fails the task.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
+        super().__init__(reason or "the task asked for another try")
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        self.after = None if seconds is None else max(float(seconds), 0.0)
+
+
+class GiveUp(LeekError):
+    """A task raises it to fail for good, whatever tries are left."""
 
 
 class ServerUnreachable(LeekError):

@@ -44,16 +44,21 @@ class ErrorReport:
     type: str
     message: str
     traceback: str = ""
+    is_of_connection: bool = False  # it may be due to a service that is down
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The task returned; `result` is the signed text of what it returned, None for None."""
+    """The task returned; `result` is the signed text of what it returned, None for None.
+
+    That of an atomic task is stored already, together with what the task itself has written.
+    """
 
     claimed: Claimed
     started_at: datetime
     finished_at: datetime
     result: str | None
+    is_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +126,23 @@ class Crash:
         )
 
 
-Outcome = Success | Retry | Failure | Crash
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The task may not run yet: it waits at a gate (see `leek.conditions`), at no cost."""
+
+    claimed: Claimed
+    started_at: datetime
+    finished_at: datetime
+    gate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an atomic task wrote could not be committed: it runs again, at no cost."""
+
+    claimed: Claimed
+    started_at: datetime
+    finished_at: datetime
+
+
+Outcome = Success | Retry | Failure | Crash | Blocked | Undone

@@ -6,12 +6,15 @@ from typing import Any
 
 from leek import serializer
 from leek.exceptions import InvalidTask
-from leek.models import State
+from leek.models import State, queue_database
+from leek.policy import NOTHING, Policy, atomic_refusal, policy_of, stored
 from leek.task import check_arguments, path_of, unwrap
 
 TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 
 DEFAULT_QUEUE, DEFAULT_PRIORITY = "default", 0
+
+_PLACE = {"queue": DEFAULT_QUEUE, "priority": DEFAULT_PRIORITY}
 
 
 def new_rows(
@@ -19,24 +22,21 @@ def new_rows(
     now: datetime,
     mode: str,
     *,
-    queue: str | None = None,
-    priority: int | None = None,
+    said: Policy = NOTHING,
     run_after: datetime | timedelta | None = None,
 ) -> list[dict[str, Any]]:
     """Return tasks that are pushed now as `leek.lifecycle.push` takes them.
 
-    `mode` is the setting SERIALIZER. Raise InvalidTask where a callable or its arguments cannot be
-    stored.
+    `mode` is the setting SERIALIZER; what is `said` here wins over the policies of the functions.
+    Raise InvalidTask where a callable, its arguments or its policy cannot be stored.
     """
     due = _due(run_after, now)
     common = {
-        "queue": DEFAULT_QUEUE if queue is None else queue,
-        "priority": DEFAULT_PRIORITY if priority is None else priority,
         "state": State.DEFERRED.value if due > now else State.READY.value,
         "run_after": due,
         "pushed_at": now,
     }
-    return [common | _content(*task, mode) for task in tasks]
+    return [common | _content(*task, said, mode) for task in tasks]
 
 
 def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
@@ -47,9 +47,9 @@ def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
 
 
 def _content(
-    a_callable: Any, args: Sequence[Any], kwargs: Mapping[str, Any], mode: str
-) -> dict[str, str]:
-    """Return name and payload of a task that can be stored and run."""
+    a_callable: Any, args: Sequence[Any], kwargs: Mapping[str, Any], said: Policy, mode: str
+) -> dict[str, Any]:
+    """Return what a task is and where it is to run, if it can be stored and run."""
     function = unwrap(a_callable)
     path = path_of(function)
     if len(path) > 255:
@@ -57,4 +57,24 @@ def _content(
             f"{path} is longer than 255 characters. Push a function of a shorter path."
         )
     check_arguments(path, function, args, kwargs)
-    return {"name": path, "payload": serializer.dump_task(path, args, kwargs, mode)}
+    noted = policy_of(function) or NOTHING
+    if said is NOTHING and noted is NOTHING:
+        return _PLACE | {"name": path, "payload": serializer.dump_task(path, args, kwargs, mode)}
+    _check_policy(path, noted, said)
+    options = stored(said, path, args, kwargs)
+    return {
+        "name": path,
+        "payload": serializer.dump_task(path, args, kwargs, mode, options=options),
+        "queue": said.queue or noted.queue or DEFAULT_QUEUE,
+        "priority": next(
+            (each for each in (said.priority, noted.priority) if each is not None),
+            DEFAULT_PRIORITY,
+        ),
+    }
+
+
+def _check_policy(path: str, noted: Policy, said: Policy) -> None:
+    """Raise InvalidTask where what function and push say does not go together."""
+    alias = noted.atomic if said.atomic is None else said.atomic
+    if alias and alias != (queue := queue_database()):
+        raise InvalidTask(atomic_refusal(path, alias, queue))

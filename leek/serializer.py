@@ -9,6 +9,11 @@ Anything else that pickles is stored as a pickle, in base64. The callable is rea
 
     {"callable": "shop.tasks.remind", "pickle": "gASVKwAAAAAAAAB9lIwH..."}
 
+Where the push has said how the task is to be tried, or was made in a context that the task is to
+have as well, the head of the document tells of it::
+
+    {"callable": "shop.tasks.remind", "options": {"max_retries": 5}, "context": {...}, "args": ...
+
 A return value is one of these, the last where it cannot be stored::
 
     {"value": {"$date": "2026-12-24"}}
@@ -40,14 +45,27 @@ _AS_JSON = ("auto", "json")
 _PICKLE_REFUSED = 'it holds a pickle, which TASKS_QUEUE["SERIALIZER"] = "json" refuses to read'
 
 
-def dump_task(path: str, args: Sequence[Any], kwargs: Mapping[str, Any], mode: str) -> str:
+def dump_task(
+    path: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    mode: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> str:
     """Return the signed payload of a task; `mode` is the setting SERIALIZER.
 
     Raise InvalidTask, naming the argument, where one cannot be stored.
     """
     arguments = {"args": list(args), "kwargs": dict(kwargs)}
+    head: dict[str, Any] = {"callable": path}
+    if options:
+        head["options"] = options
+    if context:
+        head["context"] = context
     try:
-        document = _document({"callable": path}, arguments, (tuple(args), dict(kwargs)), mode)
+        document = _document(head, arguments, (tuple(args), dict(kwargs)), mode)
     except Exception as error:
         culprit = _culprit(arguments, encode if mode == "json" else _pickle)
         raise InvalidTask(f"{path}: {culprit}") from error
@@ -63,13 +81,14 @@ def load_task(payload: str, mode: str, aliases: Mapping[str, str] | None = None)
     document = _read(payload)
     try:
         path = (aliases or {}).get(document["callable"], document["callable"])
+        said = document.get("options", {}), document.get("context", {})
         if "pickle" not in document:
-            return Task(find(path), tuple(document["args"]), document["kwargs"])
+            return Task(find(path), tuple(document["args"]), document["kwargs"], *said)
     except KeyError as error:
         raise InvalidPayload(f"the payload has no {error}") from error
     a_callable = find(path)
     args, kwargs = _unpickle(document["pickle"], mode)
-    return Task(a_callable, args, kwargs)
+    return Task(a_callable, args, kwargs, *said)
 
 
 def dump_value(value: Any, mode: str) -> str | None:
@@ -102,7 +121,7 @@ def load_value(text: str | None, mode: str) -> Any:
     return document["value"] if "value" in document else _unpickle(document["pickle"], mode)
 
 
-def _document(head: dict[str, str], in_json: dict[str, Any], in_pickle: Any, mode: str) -> str:
+def _document(head: dict[str, Any], in_json: dict[str, Any], in_pickle: Any, mode: str) -> str:
     if mode in _AS_JSON:
         try:
             return encode(head | in_json)

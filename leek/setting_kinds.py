@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 from django.conf import settings as django_settings
 from environ import Env
 
+from leek.conditions import SERVICES, service_named
+
 T = TypeVar("T")
 
 DAY = 86_400.0  # seconds
@@ -86,6 +88,12 @@ def _names_or_none(value: Any) -> list[str] | None:
     return [_text(name) for name in value]
 
 
+def _services(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(value)
+    return tuple(service_named(_text(name)) for name in value)
+
+
 def _aliases(value: Any) -> dict[str, str]:
     """Accept paths by their former paths; one step leads from any of these to the present one."""
     if not isinstance(value, dict) or not value.keys().isdisjoint(value.values()):
@@ -131,6 +139,7 @@ SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
 PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
 PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)
 NAMES = Kind("a list of names, or None for all", _names_or_none, _parse_names)
+REQUIREMENTS = Kind(f"a list of {SERVICES}", _services, _parse_names)
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
 ALIASES = Kind(
     "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs

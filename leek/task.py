@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncContextDecorator, ContextDecorator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial, singledispatch
 from importlib import import_module, invalidate_caches
 from reprlib import Repr
@@ -27,11 +27,17 @@ _places: dict[str, tuple[str, list[str]]] = {}  # where callables were found: mo
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A callable with its arguments, to be run in the background."""
+    """A callable with its arguments, to be run in the background.
+
+    `options` is what the push has said of how to run it (see `leek.policy`), `context` what it was
+    pushed in (see `leek.context`).
+    """
 
     callable: Callable[..., Any]
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, timeout: float | None = None) -> Any:
         """Call it, and return what it returns; a coroutine is run to its end.

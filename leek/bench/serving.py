@@ -7,6 +7,7 @@ from leek.bench.tables import our_names
 from leek.conf import config
 from leek.database import has_table
 from leek.models import Servers, queue_database
+from leek.policy import Terms
 from leek.retry import RetryPolicy
 from leek.server.pool import PoolOptions
 from leek.server.supervisor import ServerOptions, Supervisor
@@ -29,7 +30,7 @@ def _pool_options() -> PoolOptions:
     return PoolOptions(
         workers=1,
         queues=None,
-        policy=RetryPolicy(config.MAX_RETRIES, config.RETRY_DELAY, config.RETRY_DELAY_MAX),
+        terms=Terms(RetryPolicy(config.MAX_RETRIES, config.RETRY_DELAY, config.RETRY_DELAY_MAX)),
         max_crashes=config.MAX_CRASHES,
         serializer_mode=config.SERIALIZER,
         park_for=config.PARK_FOR,

@@ -15,7 +15,7 @@ from leek.database.fields import ExactCharField
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
 from leek.database.sqlite import sqlite_shortcomings
-from leek.database.write_lock import rest_between_writes, write_lock
+from leek.database.write_lock import has_one_writer, rest_between_writes, write_lock
 
 __all__ = [
     "ClaimStatement",
@@ -25,6 +25,7 @@ __all__ = [
     "StateIndex",
     "after",
     "alone_at",
+    "has_one_writer",
     "has_table",
     "impatient_connections",
     "insert_rows",

@@ -16,15 +16,16 @@ def write_lock(alias: str) -> AbstractContextManager[object]:
     Writers of SQLite that meet do not queue: the later one sleeps, and then looks again. A lock
     of the process wakes it up at once. Who holds it must not wait for another writer.
     """
-    return FairLock() if _has_one_writer(alias) else nullcontext()
+    return FairLock() if has_one_writer(alias) else nullcontext()
 
 
 def rest_between_writes(alias: str) -> float:
     """Return for how many seconds who writes time and again should let others do so in between."""
-    return 1.2 * _LONGEST_SLEEP if _has_one_writer(alias) else 0.0
+    return 1.2 * _LONGEST_SLEEP if has_one_writer(alias) else 0.0
 
 
-def _has_one_writer(alias: str) -> bool:
+def has_one_writer(alias: str) -> bool:
+    """Tell whether the database lets only one transaction write at a time."""
     return not connections[alias].features.has_select_for_update
 
 

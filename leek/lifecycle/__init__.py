@@ -1,8 +1,9 @@
 """The only place that moves a task between states: one function, one transaction per move.
 
     push ──► READY ──claim──► RUNNING ──settle──► SUCCESSFUL
-               ▲  ◄──release, rescue──┤ ├────────► FAILED ──retry_failed──► READY
-               └─promote── DEFERRED ◄─┘
+              ▲ ▲ ◄──release, rescue──┤ ├────────► FAILED ──retry_failed──► READY
+              │ └─promote── DEFERRED ◄┤
+              └─unblock──── BLOCKED ◄─┘
 
 A suspect is the exception: given back it is DEFERRED, and only `claim_suspect` takes it from there.
 
@@ -11,18 +12,36 @@ number. Each transaction begins with a write, because one that begins with a rea
 writer on SQLite while another one writes.
 """
 
+from leek.lifecycle.admitting import (
+    Opening,
+    admit,
+    blocked_at,
+    note_outage,
+    note_return,
+    openings,
+    unblock,
+)
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import purge, retry_failed
 from leek.lifecycle.pushing import push
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
 from leek.lifecycle.rescuing import Rescued, rescue
-from leek.lifecycle.settling import settle
+from leek.lifecycle.sets import Superseded
+from leek.lifecycle.settling import begin_with_write, settle, settle_within
 
 __all__ = [
+    "Opening",
     "Rescued",
+    "Superseded",
+    "admit",
+    "begin_with_write",
+    "blocked_at",
     "claim",
     "claim_one",
     "claim_suspect",
+    "note_outage",
+    "note_return",
+    "openings",
     "postpone",
     "promote",
     "purge",
@@ -33,4 +52,6 @@ __all__ = [
     "rescue",
     "retry_failed",
     "settle",
+    "settle_within",
+    "unblock",
 ]

@@ -8,7 +8,14 @@ from django.db.models.deletion import ProtectedError, RestrictedError
 
 from leek.database import Now
 from leek.lifecycle import sets
-from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks, queue_database
+from leek.models import (
+    FailedAttempts,
+    FailedTasks,
+    QueuedTasks,
+    State,
+    SuccessTasks,
+    queue_database,
+)
 
 
 def retry_failed(ids: Sequence[int]) -> int:
@@ -25,6 +32,9 @@ def retry_failed(ids: Sequence[int]) -> int:
                 suspect=False,
                 parked_since=None,
                 owner=None,
+                limited_by=None,
+                progress_done=None,
+                progress_total=None,
                 run_after=Now(),
             )
         )
@@ -54,9 +64,9 @@ def _delete_finished(ids: Sequence[int]) -> int:
         finished.update(state=F("state"))  # locks them, and begins the transaction with a write
         return finished.only("pk").delete()[1].get(QueuedTasks._meta.label, 0)
     deleted = finished._raw_delete(alias)
-    gone = ~Exists(sets.tasks().filter(pk=OuterRef("pk")))
-    for outcomes in (SuccessTasks, FailedTasks):
-        outcomes._default_manager.using(alias).filter(gone, pk__in=ids)._raw_delete(alias)
+    gone = ~Exists(sets.tasks().filter(pk=OuterRef("task")))
+    for outcomes in (SuccessTasks, FailedTasks, FailedAttempts):
+        outcomes._default_manager.using(alias).filter(gone, task__in=ids)._raw_delete(alias)
     return deleted
 
 
@@ -65,7 +75,7 @@ def _has_referrers(alias: str) -> bool:
     return any(
         relation.related_model._meta.app_label != QueuedTasks._meta.app_label
         and router.allow_migrate_model(alias, relation.related_model)
-        for model in (QueuedTasks, SuccessTasks, FailedTasks)
+        for model in (QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts)
         for relation in model._meta.get_fields(include_hidden=True)
         if isinstance(relation, ForeignObjectRel)
     )

@@ -18,7 +18,12 @@ def release(claimed: Iterable[Claimed]) -> int:
 
 def postpone(claimed: Iterable[Claimed], seconds: float) -> None:
     """Give claimed tasks back, to be due in so many seconds, at no cost to them."""
-    changes = {"state": State.DEFERRED, "owner": None, "run_after": after(seconds)}
+    changes = {
+        "state": State.DEFERRED,
+        "owner": None,
+        "limited_by": None,
+        "run_after": after(seconds),
+    }
     for fence, ids in sets.by_fence(claimed).items():
         sets.claimed(*fence).filter(pk__in=ids).update(**changes)
 

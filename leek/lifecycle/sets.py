@@ -12,6 +12,7 @@ from leek.outcome import Claimed, Outcome
 GIVEN_BACK: dict[str, Any] = {
     "state": Case(When(suspect=True, then=State.DEFERRED), default=State.READY),
     "owner": None,
+    "limited_by": None,
 }
 
 

@@ -6,10 +6,13 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
-from leek.database import Now, after, insert_values
+from leek.database import Now, after, has_one_writer, insert_values
 from leek.lifecycle import sets
-from leek.models import FailedTasks, State, SuccessTasks, queue_database
-from leek.outcome import Crash, Failure, Outcome, Retry, Success
+from leek.models import FailedAttempts, FailedTasks, State, SuccessTasks, queue_database
+from leek.outcome import Blocked, Claimed, Crash, Failure, Outcome, Retry, Success
+
+ATTEMPTS_KEPT = 20  # of each task, the latest that failed
+LONGEST_MESSAGE, LONGEST_TRACEBACK = 1_000, 10_000  # characters of each
 
 
 def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -18,6 +21,8 @@ def settle(outcomes: Sequence[Outcome]) -> list[Outcome]:
     An outcome is refused if its task is no longer its claim's. Then all are recorded one by one, so
     that one loser costs the others nothing.
     """
+    if not outcomes:
+        return []
     try:
         _settle_together(outcomes)
     except sets.Superseded:
@@ -36,6 +41,24 @@ def _settle_together(outcomes: Sequence[Outcome]) -> None:
                 _retry_later(outcome)
             elif isinstance(outcome, Crash):
                 settle_crash(outcome)
+        _block([outcome for outcome in outcomes if isinstance(outcome, Blocked)])
+
+
+def begin_with_write(claimed: Claimed) -> None:
+    """Take the write lock where there is one for all, in the transaction of an atomic task.
+
+    Without it a task that reads first could not write later, if somebody else did in between.
+    Raise Superseded if the task is no longer its claim's.
+    """
+    if has_one_writer(queue_database()):
+        mine = sets.claimed(claimed.owner, claimed.claim).filter(pk=claimed.id)
+        if not mine.update(claim=claimed.claim):
+            raise sets.Superseded
+
+
+def settle_within(outcome: Success) -> None:
+    """Record a success in the caller's transaction; raise Superseded if it came too late."""
+    _succeed([outcome])
 
 
 def _succeed(outcomes: Sequence[Success]) -> None:
@@ -53,6 +76,7 @@ def _succeed(outcomes: Sequence[Success]) -> None:
 def _fail(outcomes: Sequence[Failure]) -> None:
     sets.move(outcomes, state=State.FAILED, tries=F("tries") + 1, suspect=False)
     _record_failures(outcomes)
+    _record_attempts(outcomes)
 
 
 def settle_crash(outcome: Crash) -> None:
@@ -62,6 +86,7 @@ def settle_crash(outcome: Crash) -> None:
         _record_failures([outcome])
     else:
         sets.move([outcome], crashes=outcome.crashes, **sets.GIVEN_BACK)
+    _record_attempts([outcome])
 
 
 def _record_failures(failed: Sequence[Failure | Crash]) -> None:
@@ -92,11 +117,60 @@ def _retry_later(outcome: Retry) -> None:
         [outcome],
         state=State.DEFERRED,
         owner=None,
+        limited_by=None,
         run_after=after(outcome.delay),
         tries=F("tries") + int(outcome.spends_try),
         suspect=False,
         parked_since=parked,
     )
+    if outcome.spends_try:
+        _record_attempts([outcome])
+
+
+def _block(outcomes: Sequence[Blocked]) -> None:
+    """Let tasks wait, each at its gate."""
+    for gate in {outcome.gate for outcome in outcomes}:
+        sets.move(
+            [outcome for outcome in outcomes if outcome.gate == gate],
+            state=State.BLOCKED,
+            owner=None,
+            limited_by=None,
+            blocked_by=gate,
+        )
+
+
+def _record_attempts(failed: Sequence[Failure | Retry | Crash]) -> None:
+    """Keep what went wrong, of each task the latest times."""
+    alias = queue_database()
+    insert_values(
+        alias,
+        FailedAttempts,
+        (
+            "task_id",
+            "attempt",
+            "exception_type",
+            "exception_message",
+            "traceback",
+            "started_at",
+            "finished_at",
+        ),
+        [
+            (
+                outcome.claimed.id,
+                outcome.claimed.attempt,
+                outcome.error.type[:255],
+                outcome.error.message[:LONGEST_MESSAGE],
+                outcome.error.traceback[-LONGEST_TRACEBACK:],
+                outcome.started_at,
+                outcome.finished_at,
+            )
+            for outcome in failed
+        ],
+    )
+    for outcome in failed:
+        if (oldest := outcome.claimed.attempt - ATTEMPTS_KEPT) > 0:
+            rows = FailedAttempts.objects.using(alias).filter(task=outcome.claimed.id)
+            rows.filter(attempt__lte=oldest).delete()
 
 
 def _was_settled(outcome: Outcome) -> bool:
@@ -114,4 +188,6 @@ def _was_settled(outcome: Outcome) -> bool:
             row = row.filter(owner=None, tries=claimed.tries).exclude(parked_since=None)
         case Crash():
             row = row.filter(owner=None, crashes=outcome.crashes)
+        case Blocked():
+            row = row.filter(owner=None)
     return row.exists()

@@ -43,6 +43,10 @@ class QueuedTasksQuerySet(QueueQuerySet["QueuedTasks"]):
         """
         return self.due().filter(suspect=True)
 
+    def blocked(self) -> "QueuedTasksQuerySet":
+        """Keep the tasks that wait at a gate, the next one of each first."""
+        return self.filter(state=State.BLOCKED).order_by("blocked_by", "-priority", "id")
+
     def running(self) -> "QueuedTasksQuerySet":
         """Keep the tasks that a server has claimed."""
         return self.filter(state=State.RUNNING)

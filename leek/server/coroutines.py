@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from leek.outcome import Claimed, Outcome
+from leek.outcome import Claimed, Outcome, Success
 from leek.server.executor import Attempt
 from leek.server.journal import log_outcome
 from leek.server.loop import Loop
@@ -119,7 +119,11 @@ class Coroutines(Service):
         task.add_done_callback(partial(self._hand_on, run))
 
     async def _attempt(self, run: Run) -> None:
-        run.outcome = await self._shared.executor.attempt_in_loop(run.attempt)
+        outcome = await self._shared.executor.attempt_in_loop(run.attempt)
+        if run.attempt.conditions.requires and not isinstance(outcome, Success):
+            reconsider = partial(self._shared.admission.reconsider, outcome)
+            outcome = await asyncio.to_thread(reconsider, run.attempt.conditions)
+        run.outcome = outcome
 
     def _hand_on(self, run: Run, task: "asyncio.Task[None]") -> None:
         """Hand on how a task ended; it has not, if it was cancelled before its first line."""

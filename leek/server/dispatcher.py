@@ -56,6 +56,7 @@ class Dispatcher(Service):
         *,
         is_all_stored: Callable[[], bool],
         on_dead_servers: Callable[[], None],
+        on_blocked: Callable[[], bool],
         on_lost_lease: Callable[[], None],
         on_idle: Callable[[float], None],
         on_exhausted: Callable[[], None],
@@ -70,6 +71,7 @@ class Dispatcher(Service):
         self._write_lock = write_lock
         self._is_all_stored = is_all_stored
         self._on_dead_servers = on_dead_servers
+        self._on_blocked = on_blocked
         self._on_lost_lease = on_lost_lease
         self._on_idle = on_idle
         self._on_exhausted = on_exhausted
@@ -193,12 +195,13 @@ class Dispatcher(Service):
             self._on_lost_lease()
         if found.dead_servers:
             self._on_dead_servers()
+        is_more_expected = found.blocked and self._on_blocked()
         self._suspects_wait = found.suspects
         if found.suspects and self._suspect is None:
             self._alarm.work_is_ready()
         if (found.ready and not self._came_back_empty) or found.next_due == 0:
             self._alarm.work_is_ready()
-        elif was_idle and not found.ready and not found.suspects:
+        elif was_idle and not found.ready and not found.suspects and not is_more_expected:
             self._on_idle(time.monotonic() - self._busy_at)
         self._came_back_empty = False  # rows that others hold are tried again after a poll
 

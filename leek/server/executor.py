@@ -1,4 +1,4 @@
-"""Reads and runs one task, and tells how it ended. Never raises; knows no database and no log."""
+"""Reads and runs one task, and tells how it ended. Never raises; knows no log."""
 
 import os
 import random
@@ -6,16 +6,21 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.utils import timezone
 
 from leek import serializer
-from leek.exceptions import CallableNotFound
+from leek.conditions import Conditions
+from leek.exceptions import CallableNotFound, TaskTimeout
+from leek.outages import is_of_connection
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
-from leek.retry import RetryPolicy
+from leek.policy import Terms, policy_of, restored
+from leek.server.atomic import run_atomically
 from leek.task import Task
+from leek.time_limit import excess
 
 LONGEST_REPORT = 50_000  # characters of a message or a traceback that are kept
 FIRST_PARKING, LONGEST_PARKING = 1.0, 60.0  # seconds until a parked task is looked at again
@@ -24,29 +29,44 @@ _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
 class Attempt(NamedTuple):
-    """A claimed task that was read, and so can be run; when that began, and in which process."""
+    """A claimed task that was read, and so can be run; when that began, and in which process.
+
+    `terms` and `conditions` are what holds for it.
+    """
 
     claimed: Claimed
     task: Task
     started_at: datetime
     process: int
+    terms: Terms
+    conditions: Conditions
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds it may run, None for no limit."""
+        return self.terms.timeout
+
+    @property
+    def needs_thread(self) -> bool:
+        """Whether it keeps a thread busy: it is not async, or one transaction with its success."""
+        return bool(self.terms.atomic) or not self.task.is_async
 
 
 @dataclass(frozen=True)
 class Executor:
     """Takes a claimed task, and hands back an outcome.
 
-    `park_for` is for how many seconds a task waits whose callable does not import; `timeout` for
-    how many seconds one may run. At the `max_crashes`th crash a task fails. `aliases` has the
-    present paths of callables by former ones.
+    `terms` is what the settings say; a task may have others. `park_for` is for how many seconds one
+    waits whose callable does not import. At the `max_crashes`th crash a task fails. `aliases` has
+    the present paths of callables by former ones. Without `limits_time` somebody else sees to it.
     """
 
-    policy: RetryPolicy
+    terms: Terms
     serializer_mode: str
     park_for: float
     max_crashes: int = 1
-    timeout: float | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    limits_time: bool = True
 
     def run(self, claimed: Claimed) -> Outcome:
         """Read the task, run it, and tell how it ended."""
@@ -62,45 +82,67 @@ class Executor:
 
     def attempt(self, attempt: Attempt) -> Outcome:
         """Run a task that was read, and tell how it ended."""
-        try:
-            value = attempt.task.run(self.timeout)
-        except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
-            return self.raised(attempt, error)
-        return self._returned(attempt, value)
+        if attempt.terms.atomic:
+            run, raised = partial(self._attempt, attempt), partial(self.raised, attempt)
+            return run_atomically(attempt.claimed, run, raised)
+        return self._attempt(attempt)
 
     async def attempt_in_loop(self, attempt: Attempt) -> Outcome:
         """Do as `attempt`, with a coroutine function, in the running event loop."""
         try:
-            value = await attempt.task.run_in_loop(self.timeout)
+            value = await attempt.task.run_in_loop(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (CancelledError does, too)
             return self.raised(attempt, error)
         return self._returned(attempt, value)
 
     def raised(self, attempt: Attempt, error: BaseException) -> Outcome:
         """Tell what follows an attempt that this error has ended."""
-        outcome = self.failed(attempt.claimed, attempt.started_at, report_of(error))
+        outcome = _after_error(attempt.claimed, attempt.started_at, attempt.terms, error)
         _end_if_forked(attempt.process, outcome)
         return outcome
 
-    def failed(self, claimed: Claimed, started_at: datetime, error: ErrorReport) -> Outcome:
-        """Tell what follows a try that failed now."""
-        delay = self.policy.delay_after(claimed.tries + 1, jitter=random.random())  # noqa: S311
-        if delay is None:
-            return Failure(claimed, started_at, timezone.now(), error)
-        return Retry(claimed, started_at, timezone.now(), error, delay)
+    def timed_out(
+        self, claimed: Claimed, started_at: datetime, attempt: Attempt | None = None
+    ) -> Outcome:
+        """Tell what follows where the process is killed because the task takes too long.
+
+        Without an `attempt` it took too long to read it.
+        """
+        terms = attempt.terms if attempt else self.terms
+        error = TaskTimeout(f"{excess(terms.timeout or 0)}, and its process was killed")
+        return _after_error(claimed, started_at, terms, error)
 
     def crashed(self, claimed: Claimed, started_at: datetime, how: str) -> Outcome:
         """Tell what follows the death of a process that ran nothing but this task."""
         return Crash(claimed, started_at, timezone.now(), how, self.max_crashes, was_alone=True)
 
+    def _limit(self, attempt: Attempt) -> float | None:
+        return attempt.timeout if self.limits_time else None
+
+    def _attempt(self, attempt: Attempt) -> Outcome:
+        try:
+            value = attempt.task.run(self._limit(attempt))
+        except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
+            return self.raised(attempt, error)
+        return self._returned(attempt, value)
+
     def _load(self, claimed: Claimed, started_at: datetime, process: int) -> Attempt | Outcome:
         try:
             task = serializer.load_task(claimed.payload, self.serializer_mode, self.aliases)
+            terms = self._terms_of(task)
+            conditions = terms.conditions(claimed.name, task.args, task.kwargs)
         except CallableNotFound as error:
             return self._parked(claimed, started_at, error)
         except BaseException as error:  # noqa: BLE001 (an import may even call sys.exit)
             return Failure(claimed, started_at, timezone.now(), report_of(error))
-        return Attempt(claimed, task, started_at, process)
+        return Attempt(claimed, task, started_at, process, terms, conditions)
+
+    def _terms_of(self, task: Task) -> Terms:
+        """Return what holds for a task: the push wins over the policy, that over the settings."""
+        terms = self.terms
+        if policy := policy_of(task.callable):
+            terms = terms.changed_by(policy)
+        return terms.changed_by(restored(task.options)) if task.options else terms
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         try:
@@ -122,6 +164,21 @@ class Executor:
         return Retry(claimed, started_at, timezone.now(), report, delay, spends_try=False)
 
 
+def _after_error(
+    claimed: Claimed, started_at: datetime, terms: Terms, error: BaseException
+) -> Outcome:
+    """Tell what follows a try that this error has ended now."""
+    jitter = random.random()  # noqa: S311
+    try:
+        delay = terms.retry.delay_after(claimed.tries + 1, error, jitter=jitter)
+    except Exception as mistake:  # noqa: BLE001 (the site's function may raise anything)
+        error.add_note(f"There is no other try, because retry_delay raised {mistake!r}")
+        delay = None
+    if delay is None:
+        return Failure(claimed, started_at, timezone.now(), report_of(error))
+    return Retry(claimed, started_at, timezone.now(), report_of(error), delay)
+
+
 def _end_if_forked(process: int, outcome: Outcome | None) -> None:
     """End a process that a task has forked, and let return to where only its parent belongs."""
     if os.getpid() != process:
@@ -141,6 +198,7 @@ def report_of(error: BaseException) -> ErrorReport:
         type=f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
         message=_storable(str(summary)),
         traceback=_storable("".join(summary.format())),
+        is_of_connection=is_of_connection(error),
     )
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from django.utils import timezone
 
-from leek.exceptions import LeekError, TaskTimeout
-from leek.outcome import Claimed, ErrorReport, Outcome
-from leek.server.child import READY, Errand, Report
+from leek.conditions import Conditions
+from leek.exceptions import LeekError
+from leek.outcome import Claimed, Outcome
+from leek.server.admission import Admission
+from leek.server.child_loop import READY, Report, Terms
 from leek.server.executor import Executor
 from leek.server.journal import journal
 from leek.server.spawning import spawn
-from leek.time_limit import excess
 
 EXIT_TIMEOUT = 2.0  # seconds that a process gets to end in when it is no longer needed
 LOOK_INTERVAL = 1.0  # seconds between looks at a process, whose death may not close the pipe
@@ -97,8 +98,9 @@ class Isolation:
     It belongs to the Worker's thread; `abandon` and `stop_waiting` may be called from others.
     """
 
-    def __init__(self, executor: Executor, limits: ChildLimits) -> None:
+    def __init__(self, executor: Executor, admission: Admission, limits: ChildLimits) -> None:
         self._executor = executor
+        self._admission = admission
         self._limits = limits
         self._child: ChildProcess | None = None
         self._lock = threading.Lock()
@@ -112,7 +114,8 @@ class Isolation:
         self.close()
         child = self._spawn()
         try:
-            child.send(Errand(replace(self._executor, timeout=None), sys.argv))
+            child.send(sys.argv)
+            child.send(replace(self._executor, limits_time=False))
             if child.receive() != READY:
                 raise EOFError
         except (EOFError, OSError):
@@ -136,15 +139,14 @@ class Isolation:
         except OSError as error:
             self.close()
             raise ChildUnavailable("the process for a Worker's tasks has died") from error
-        try:
-            report: Report = child.receive(self._executor.timeout)
-        except TimeoutError:
-            return self._timed_out(child, claimed, started_at)
-        except Exception:  # noqa: BLE001 (whatever a task may send through the pipe)
-            return self._crashed(child, claimed, started_at)
-        child.tasks += 1
-        child.memory = report.memory
-        return report.outcome
+        limit, conditions = self._executor.terms.timeout, Conditions()
+        answer = self._answer(child, claimed, limit, self._executor.timed_out(claimed, started_at))
+        while isinstance(answer, Terms):
+            conditions = answer.conditions
+            if refused := self._refuse(child, claimed, conditions):
+                return refused
+            answer = self._answer(child, claimed, answer.timeout, answer.when_killed)
+        return self._admission.reconsider(answer, conditions)
 
     def close(self) -> str:
         """Let the process end, if there is one; kill it if it does not. Say how it ended."""
@@ -172,14 +174,38 @@ class Isolation:
             self._is_starting = True
             return self._child
 
-    def _timed_out(self, child: ChildProcess, claimed: Claimed, started_at: datetime) -> Outcome:
-        child.kill()
-        self.close()
-        report = ErrorReport(
-            type=f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}",
-            message=f"{excess(self._executor.timeout or 0)}, and its process was killed",
-        )
-        return self._executor.failed(claimed, started_at, report)
+    def _answer(
+        self, child: ChildProcess, claimed: Claimed, limit: float | None, when_killed: Outcome
+    ) -> Outcome | Terms:
+        """Return how a task has ended, or the terms under which it is going to begin."""
+        try:
+            answer = child.receive(limit)
+            if not isinstance(answer, Report | Terms):
+                raise TypeError(answer)
+        except TimeoutError:
+            child.kill()
+            self.close()
+            return replace(when_killed, finished_at=timezone.now())
+        except Exception:  # noqa: BLE001 (whatever a task may send through the pipe)
+            return self._crashed(child, claimed, when_killed.started_at)
+        if isinstance(answer, Terms):
+            return answer
+        child.tasks += 1
+        child.memory = answer.memory
+        return answer.outcome
+
+    def _refuse(
+        self, child: ChildProcess, claimed: Claimed, conditions: Conditions
+    ) -> Outcome | None:
+        """Tell the process whether to begin; return the outcome of a task that may not."""
+        may_begin = False
+        try:
+            refused = self._admission.refuse(claimed, conditions)
+            may_begin = refused is None
+        finally:
+            with suppress(OSError):  # its end is seen when it is to answer
+                child.send(may_begin)
+        return refused
 
     def _crashed(self, child: ChildProcess, claimed: Claimed, started_at: datetime) -> Outcome:
         how = self.close()

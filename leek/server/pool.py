@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 from leek.database import write_lock
 from leek.models import Servers, queue_database
-from leek.retry import RetryPolicy
+from leek.policy import Terms
+from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
 from leek.server.coroutines import Coroutines
 from leek.server.dispatcher import ClaimOptions, Dispatcher
 from leek.server.executor import Executor
+from leek.server.gatekeeper import Gatekeeper
 from leek.server.heartbeat import Heartbeat, Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.journal import journal
@@ -21,6 +23,7 @@ from leek.server.recorder import Recorder
 from leek.server.registration import Resignation
 from leek.server.rescuer import Rescuer
 from leek.server.service import Outage
+from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
 
 LAST_MOMENT = 0.5  # seconds to store outcomes, and again to resign, whatever the deadline
@@ -37,12 +40,11 @@ class PoolOptions:
 
     workers: int
     queues: list[str] | None
-    policy: RetryPolicy
+    terms: Terms
     max_crashes: int
     serializer_mode: str
     park_for: float
     poll_interval: float
-    timeout: float | None = None
     async_limit: int = 100
     isolate: bool = False
     max_tasks: int | None = None
@@ -72,7 +74,18 @@ class WorkerPool:
         self._notes = RunningNotes(lease.server.boot, options.workers + options.async_limit)
         self._on_part_end = on_part_end
         self._write_lock = write_lock(queue_database())
-        self._recorder = Recorder(outage, lease, self._alarm, self._write_lock, on_part_end)
+        self._gatekeeper = Gatekeeper(
+            outage,
+            options.queues,
+            options.poll_interval,
+            works=lambda service: self._watch.works(service),
+            on_ready=self._alarm.work_is_ready,
+        )
+        self._watch = Watch(outage, self._gatekeeper.service_changed)
+        self._admission = Admission(self._watch, self._write_lock, self._gatekeeper.look)
+        self._recorder = Recorder(
+            outage, lease, self._alarm, self._write_lock, self._admission.settled, on_part_end
+        )
         self._heartbeat = Heartbeat(outage, lease, register)
         self._rescuer = Rescuer(
             outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
@@ -110,6 +123,7 @@ class WorkerPool:
             self._write_lock,
             is_all_stored=lambda: self._recorder.is_all_stored,
             on_dead_servers=self._rescuer.wake,
+            on_blocked=self._gatekeeper.expects_more,
             on_lost_lease=self._heartbeat.wake,
             on_idle=on_idle,
             on_exhausted=on_exhausted,
@@ -121,13 +135,14 @@ class WorkerPool:
             self._lease,
             self._backlog,
             Executor(
-                options.policy,
+                options.terms,
                 options.serializer_mode,
                 options.park_for,
                 max_crashes=options.max_crashes,
-                timeout=options.timeout,
                 aliases=options.aliases,
             ),
+            self._admission,
+            self._write_lock,
             options.isolate,
             self._notes,
             self._pace,
@@ -143,7 +158,7 @@ class WorkerPool:
             Worker(
                 self._outage,
                 shared,
-                Isolation(shared.executor, limits or ChildLimits()),
+                Isolation(shared.executor, self._admission, limits or ChildLimits()),
                 self._coroutines.run,
                 number,
                 self._runner_ended,
@@ -161,6 +176,7 @@ class WorkerPool:
         for service in (
             self._heartbeat,
             self._rescuer,
+            self._gatekeeper,
             self._recorder,
             self._coroutines,
             *self._workers,
@@ -220,15 +236,16 @@ class WorkerPool:
             worker.abandon()
         self._coroutines.join(end - time.monotonic())
         self._notes.keep(crashed)
-        self._heartbeat.stop()
-        self._rescuer.stop()
+        others = (self._heartbeat, self._rescuer, self._gatekeeper, self._watch)
+        for other in others:
+            other.stop()
         if not crashed and self._resign(end):
             self._notes.remove()
         else:  # the notes stay, and tell what has crashed
             journal.warning("This server's tasks are given back when its lease is over")
         end = time.monotonic() + LAST_MOMENT
-        for service in (self._heartbeat, self._rescuer):  # they are to close their connections
-            service.join(end - time.monotonic())
+        for other in others:  # they are to close their connections
+            other.join(end - time.monotonic())
 
     def _resign(self, deadline: float) -> bool:
         """End the lease; return whether the database has taken it."""

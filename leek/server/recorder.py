@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 
@@ -10,7 +10,7 @@ from django import db
 
 from leek import lifecycle
 from leek.database import is_transient
-from leek.outcome import Crash, ErrorReport, Failure, Outcome, Retry, Success
+from leek.outcome import Blocked, Crash, ErrorReport, Failure, Outcome, Retry, Success, Undone
 from leek.server.alarm import Alarm
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal, log_refused
@@ -38,14 +38,17 @@ class Recorder(Service):
         lease: Lease,
         alarm: Alarm,
         write_lock: AbstractContextManager[object],
+        on_settled: Callable[[Sequence[Outcome]], None],
         on_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(outage, on_end)
         self.handled = 0
+        self._taken = 0
         self._settled = 0
         self._lease = lease
         self._alarm = alarm
         self._write_lock = write_lock
+        self._on_settled = on_settled
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
         self._unsettled: list[Outcome] = []
         self._awaited: dict[Outcome, threading.Event] = {}
@@ -72,7 +75,8 @@ class Recorder(Service):
     def take(self, outcome: Outcome) -> None:
         """Take an outcome over at once, for who must not wait; `wait_for_room` before the next."""
         with self._lock:
-            self.handled += 1
+            self._taken += 1
+            self.handled += not isinstance(outcome, Blocked)
             self._kept_text += _weight(outcome)
             self._check_room()
         self._arrived.put(outcome)
@@ -92,7 +96,7 @@ class Recorder(Service):
     @property
     def is_all_stored(self) -> bool:
         """Whether everything that was handed over is stored."""
-        return self._settled == self.handled
+        return self._settled == self._taken
 
     @property
     def unstored_crashes(self) -> list[int]:
@@ -113,7 +117,7 @@ class Recorder(Service):
 
     def _check_room(self) -> None:
         """Hold up the workers while too much is kept. Whoever calls this has the lock."""
-        kept = self.handled - self._settled
+        kept = self._taken - self._settled
         has_room = self._ending or (kept < MOST_KEPT and self._kept_text < MOST_KEPT_TEXT)
         if has_room and not self._has_room.is_set():
             self._has_room.set()
@@ -121,13 +125,13 @@ class Recorder(Service):
             self._has_room.clear()
 
     def _gather(self) -> None:
-        text = sum(map(_length, self._unsettled))
+        text = sum(map(_text, self._unsettled))
         try:
             while len(self._unsettled) < MOST_TOGETHER and text < MOST_TEXT:
                 wait = not self._unsettled and not self._ending
                 if (outcome := self._arrived.get(block=wait)) is not None:
                     self._unsettled.append(outcome)
-                    text += _length(outcome)
+                    text += _text(outcome)
                 elif wait:
                     return
         except Empty:
@@ -135,13 +139,14 @@ class Recorder(Service):
 
     def _settle(self) -> None:
         batch = list(self._unsettled)
+        unstored = [each for each in batch if not (isinstance(each, Success) and each.is_stored)]
         try:
             with self._write_lock:
-                refused = lifecycle.settle(batch)
+                refused = lifecycle.settle(unstored)
         except db.Error as error:
             if is_transient(error):
                 raise
-            refused = [late for outcome in batch for late in self._settle_alone(outcome)]
+            refused = [late for outcome in unstored for late in self._settle_alone(outcome)]
         self._unsettled.clear()
         with self._lock:
             self._settled += len(batch)
@@ -150,6 +155,7 @@ class Recorder(Service):
         self._release_awaiting(batch)
         for outcome in refused:
             log_refused(outcome)
+        self._on_settled(batch)
         if any(isinstance(outcome, Retry) for outcome in batch):
             self._alarm.agenda_changed()
         if any(isinstance(outcome, Crash) for outcome in batch):
@@ -178,17 +184,15 @@ class Recorder(Service):
             return refused
 
 
-def _length(outcome: Outcome) -> int:
-    """Return how many characters are stored of an outcome: of a retry only the last error is."""
-    return 0 if isinstance(outcome, Retry) else _text(outcome)
-
-
 def _weight(outcome: Outcome) -> int:
     """Return how many characters are kept of an outcome and its task."""
     return _text(outcome) + len(outcome.claimed.payload)
 
 
 def _text(outcome: Outcome) -> int:
+    """Return how many characters are stored of an outcome, at most."""
     if isinstance(outcome, Success):
         return len(outcome.result or "")
+    if isinstance(outcome, Blocked | Undone):
+        return 0
     return len(outcome.error.message) + len(outcome.error.traceback)

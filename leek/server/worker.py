@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from leek.connections import refresh_connections
-from leek.outcome import Claimed, Crash, Outcome
+from leek.outcome import Claimed, Crash, Outcome, Undone
+from leek.server.admission import Admission
 from leek.server.backlog import Backlog
 from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
@@ -29,6 +31,8 @@ class Shared:
     lease: Lease
     backlog: Backlog
     executor: Executor
+    admission: Admission
+    write_lock: AbstractContextManager[object]
     isolate: bool
     notes: RunningNotes
     pace: Pace
@@ -62,6 +66,7 @@ class Worker(Service):
         self._isolation = isolation
         self._hand_over = hand_over
         self._number = number
+        self._timeout: float | None = None  # of the task that is run in this thread
 
     def run_once(self) -> None:
         """Wait for a task and run it; end the loop when there will be none."""
@@ -125,12 +130,13 @@ class Worker(Service):
 
     def _run_here(self, claimed: Claimed) -> Outcome | None:
         """Run a task in this thread; hand it over if it is async, where that is still possible."""
-        executor = self._shared.executor
-        loaded = executor.load(claimed)
+        loaded = self._shared.executor.load(claimed)
         if not isinstance(loaded, Attempt):
             return loaded
-        if not loaded.task.is_async:
-            return executor.attempt(loaded)
+        if refused := self._shared.admission.refuse(claimed, loaded.conditions):
+            return refused
+        if loaded.needs_thread:
+            return self._attempt(loaded)
         self._shared.notes.note(self._number, 0)  # it does not run before it has a slot
         waiting_since = time.monotonic()
         if not self._hand_over(loaded):
@@ -138,13 +144,21 @@ class Worker(Service):
         distrust_after(waiting_since)
         return None
 
+    def _attempt(self, attempt: Attempt) -> Outcome:
+        """Run a task; alone among the writers of this process, if it is one as a whole."""
+        self._timeout = attempt.timeout
+        lock = self._shared.write_lock if attempt.terms.atomic else nullcontext()
+        with lock:
+            outcome = self._shared.executor.attempt(attempt)
+        return self._shared.admission.reconsider(outcome, attempt.conditions)
+
     def _is_for_child(self, claimed: Claimed) -> bool:
         return claimed.must_run_alone or self._shared.isolate
 
     def _mend_connections(self, seconds: float) -> None:
         """Make the connections fit for the next task, after one that took so long."""
         refresh_connections()
-        timeout = self._shared.executor.timeout
+        timeout, self._timeout = self._timeout, None
         if timeout is not None and seconds >= timeout:  # a query may have been interrupted
             give_up_connections()
 
@@ -155,7 +169,9 @@ class Worker(Service):
             outcome = run(claimed)
             if isinstance(outcome, Crash):  # nothing else can be the cause
                 self._shared.notes.note(self._number, claimed.id)
-            if outcome is not None:
+            if isinstance(outcome, Undone):
+                self._shared.give_back(claimed)
+            elif outcome is not None:
                 self._shared.on_outcome(outcome)
         except Exception:  # there is no outcome: it runs again
             self._shared.give_back(claimed)

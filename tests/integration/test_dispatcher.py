@@ -56,6 +56,7 @@ class Scene:
             nullcontext(),
             is_all_stored=lambda: self.all_stored,
             on_dead_servers=lambda: None,
+            on_blocked=lambda: False,
             on_lost_lease=lambda: None,
             on_idle=self.idle_for.append,
             on_exhausted=lambda: None,

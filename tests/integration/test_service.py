@@ -13,9 +13,11 @@ from django.db import InterfaceError, OperationalError, connections
 from leek.database import impatient_connections, thrifty_connections
 from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
+from leek.policy import Terms
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task
 from leek.server import recorder, registration, service
+from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
 from leek.server.coroutines import Coroutines
@@ -27,6 +29,7 @@ from leek.server.pace import Pace
 from leek.server.recorder import Recorder
 from leek.server.registration import Registration
 from leek.server.service import Outage, Service
+from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
 from tests.support import run, wait_until
 
@@ -261,7 +264,11 @@ class Bench:
         self.shared = Shared(
             self.lease,
             self.backlog,
-            executor := Executor(RetryPolicy(1, 0, 0), "auto", 0),
+            executor := Executor(Terms(RetryPolicy(1, 0, 0)), "auto", 0),
+            admission := Admission(
+                Watch(Outage(), lambda *change: None), nullcontext(), lambda: None
+            ),
+            nullcontext(),
             False,
             RunningNotes(server.boot, 2),
             Pace(1),
@@ -270,7 +277,7 @@ class Bench:
             give_back=self.given_back.append,
             put_off=self.given_back.append,
         )
-        isolation = Isolation(executor, ChildLimits())
+        isolation = Isolation(executor, admission, ChildLimits())
         self.worker = Worker(Outage(), self.shared, isolation, self.hand_over, 0, lambda: None)
         self.shared.notes.remove()
 
@@ -338,7 +345,9 @@ class LoopBench(Bench):
 
     def __init__(self) -> None:
         super().__init__(seconds_left=30)
-        self.recorder = Recorder(Outage(), self.lease, Alarm(), nullcontext())
+        self.recorder = Recorder(
+            Outage(), self.lease, Alarm(), nullcontext(), self.shared.admission.settled
+        )
         self.coroutines = Coroutines(
             Outage(), self.shared, self.recorder, limit=1, first_place=1, on_end=lambda: None
         )
@@ -406,7 +415,7 @@ def test_an_event_loop_may_be_stopped_before_it_starts_and_twice() -> None:
     loop = Coroutines(
         Outage(),
         bench.shared,
-        Recorder(Outage(), bench.lease, Alarm(), nullcontext()),
+        Recorder(Outage(), bench.lease, Alarm(), nullcontext(), lambda outcomes: None),
         limit=1,
         first_place=1,
         on_end=lambda: None,

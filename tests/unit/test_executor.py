@@ -13,6 +13,7 @@ from django.utils import timezone
 import leek
 from leek.exceptions import ResultNotStored
 from leek.outcome import Claimed, ErrorReport, Failure, Retry, Success
+from leek.policy import Terms
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task, load_value
 from leek.server.executor import LONGEST_REPORT, Executor, report_of
@@ -21,7 +22,7 @@ from tests.site import tasks
 
 NOW = datetime(2026, 12, 24, 12, tzinfo=UTC)
 PARK_FOR = 3600.0
-EXECUTOR = Executor(RetryPolicy(max_retries=3, delay=10, max_delay=15), "auto", PARK_FOR)
+EXECUTOR = Executor(Terms(RetryPolicy(max_retries=3, delay=10, max_delay=15)), "auto", PARK_FOR)
 
 
 class Speechless(Exception):
@@ -219,7 +220,7 @@ def test_a_payload_of_a_foreign_key_fails_at_once() -> None:
 
 def test_a_pickle_fails_at_once_where_json_is_asked_for() -> None:
     payload = dump_task(path_of(tasks.noop), [], {}, "pickle")
-    outcome = Executor(EXECUTOR.policy, "json", PARK_FOR).run(claimed(payload))
+    outcome = Executor(EXECUTOR.terms, "json", PARK_FOR).run(claimed(payload))
     assert isinstance(outcome, Failure)
     assert "SERIALIZER" in outcome.error.message
 

@@ -12,7 +12,7 @@ from leek import setting_kinds as kinds
 from leek.conf import config
 from leek.management.base import LeekCommand
 from leek.management.options import value_of
-from leek.retry import RetryPolicy
+from leek.policy import terms_of_settings
 from leek.server.listener import PortInUse
 from leek.server.pool import PoolOptions
 from leek.server.supervisor import ServerOptions, Supervisor
@@ -145,12 +145,11 @@ def pool_options(options: dict[str, Any]) -> PoolOptions:
     return PoolOptions(
         workers=chosen(options["workers"], config.WORKERS),
         queues=chosen(options["queues"], config.QUEUES),
-        policy=RetryPolicy(config.MAX_RETRIES, config.RETRY_DELAY, config.RETRY_DELAY_MAX),
+        terms=terms_of_settings(),
         max_crashes=config.MAX_CRASHES,
         serializer_mode=config.SERIALIZER,
         park_for=config.PARK_FOR,
         poll_interval=config.POLL_INTERVAL,
-        timeout=config.TIMEOUT,
         async_limit=config.ASYNC_LIMIT,
         isolate=chosen(options["isolate"], config.ISOLATE),
         max_tasks=options["max_tasks"],

@@ -1,0 +1,102 @@
+"""What runs inside the process that a Worker has for its tasks alone, once that has started.
+
+It gets one claimed task after the other, and gives a `Report` for each; before one that is to run
+under terms of its own it gives these, and is told whether it may begin.
+"""
+
+import os
+import resource
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+
+from leek.conditions import Conditions
+from leek.connections import close_connections, refresh_connections
+from leek.outcome import Claimed, Outcome
+from leek.server.executor import Attempt, Executor
+from leek.server.service import distrust_after
+
+READY = "ready"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the server sees to: under which conditions the task may begin, and its time limit.
+
+    `when_killed` is what follows if that is exceeded. The process waits for True, or False.
+    """
+
+    conditions: Conditions
+    timeout: float | None
+    when_killed: Outcome
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a task ended, and how many bytes of memory the process holds after it."""
+
+    outcome: Outcome
+    memory: int
+
+
+class Child:
+    """Runs tasks in the main thread, and ends at once when the server does."""
+
+    def __init__(self, pipe: Connection, executor: Executor) -> None:
+        self._pipe = pipe
+        self._executor = executor
+        self._messages: SimpleQueue[Claimed | bool | None] = SimpleQueue()
+        self._is_busy = False
+
+    def run(self) -> None:
+        """Run tasks until there are no more."""
+        threading.Thread(target=self._listen, name="leek-pipe", daemon=True).start()
+        waiting_since = time.monotonic()
+        while isinstance(claimed := self._messages.get(), Claimed):
+            distrust_after(waiting_since)
+            outcome = self._run(claimed)
+            self._is_busy = False
+            if outcome is not None:
+                self._pipe.send(Report(outcome, memory_in_use()))
+            with suppress(Exception):  # what is broken may also fail to close
+                refresh_connections()
+            waiting_since = time.monotonic()
+        close_connections()
+
+    def _run(self, claimed: Claimed) -> Outcome | None:
+        """Run a task, and return how it ended; None where it may not begin."""
+        loaded = self._executor.load(claimed)
+        if not isinstance(loaded, Attempt):
+            return loaded
+        if loaded.conditions != Conditions() or loaded.terms is not self._executor.terms:
+            when_killed = self._executor.timed_out(claimed, loaded.started_at, loaded)
+            self._pipe.send(Terms(loaded.conditions, loaded.timeout, when_killed))
+            if self._messages.get() is not True:
+                return None
+        return self._executor.attempt(loaded)
+
+    def _listen(self) -> None:
+        """Take tasks from the pipe; a task that still runs when it is closed would run twice."""
+        with suppress(EOFError, OSError):
+            while True:
+                message = self._pipe.recv()
+                self._is_busy = self._is_busy or isinstance(message, Claimed)
+                self._messages.put(message)
+        if self._is_busy:
+            os._exit(1)
+        self._messages.put(None)
+
+
+def memory_in_use() -> int:
+    """Return how many bytes of memory this process holds; its peak where the system hides that."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return pages * resource.getpagesize()

@@ -1,0 +1,104 @@
+"""Lets tasks go on that wait at gates."""
+
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from leek import lifecycle
+from leek.conditions import LIMIT, RATE
+from leek.lifecycle import Opening
+from leek.server.service import Outage, Service
+
+BATCH = 1000  # tasks that are let go on in one transaction
+ALL = 1_000_000_000
+LONG = 3600.0  # seconds to rest where nothing waits: who sees something wait wakes it
+
+Works = Callable[[str], bool | None]
+
+
+class Gatekeeper(Service):
+    """Takes word of services and limits, and gives back to the queue what may start; runs no task.
+
+    `works` tells whether a service does. Where this server knows nothing of it (None), because
+    another one has blocked its tasks, one of them goes on: before it starts, the service is
+    checked.
+    """
+
+    name = "gatekeeper"
+
+    def __init__(
+        self,
+        outage: Outage,
+        queues: list[str] | None,
+        poll_interval: float,
+        works: Works,
+        on_ready: Callable[[], None],
+    ) -> None:
+        super().__init__(outage)
+        self._queues = queues
+        self._poll_interval = poll_interval
+        self._works = works
+        self._on_ready = on_ready
+        self._changes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+        self._pause = LONG
+        self._expects_more = False
+
+    def expects_more(self) -> bool:
+        """Look at what waits, and tell whether some of it may go on without a change of services.
+
+        As long as that was not looked at, it may.
+        """
+        self.wake()
+        return self._expects_more
+
+    def look(self) -> None:
+        """Look now at what waits: it may go on, or it is new."""
+        self._expects_more = True
+        self.wake()
+
+    def service_changed(self, service: str, reason: str | None) -> None:
+        """Note that a service is down, and why; or with None that it works again."""
+        self._changes.put((service, reason))
+        self.look()
+
+    def run_once(self) -> None:
+        """Wait for news or for the time when a gate opens, and let go on what may."""
+        self.rest(self._pause)
+        if self.stopping.is_set():
+            return
+        self._pause = self._poll_interval
+        self._note_changes()
+        self._expects_more = False
+        names = lifecycle.blocked_at(self._queues)
+        counted = lifecycle.openings([name for name in names if name.startswith((LIMIT, RATE))])
+        self._expects_more |= bool(counted)
+        for name in names:
+            self._let_go_on(name, counted.get(name) or self._opening(name))
+        self._pause = self._seconds_to_next(counted) if names else LONG
+
+    def _note_changes(self) -> None:
+        """Store what became of services."""
+        try:
+            while True:
+                service, reason = self._changes.get_nowait()
+                if reason is None:
+                    lifecycle.note_return(service)
+                else:
+                    lifecycle.note_outage(service, reason)
+        except Empty:
+            return
+
+    def _let_go_on(self, name: str, opening: Opening) -> None:
+        left = opening.tasks
+        while left > 0:
+            number = lifecycle.unblock(name, min(left, BATCH), self._queues)
+            if number:
+                self._on_ready()
+            left = left - number if number == BATCH else 0
+
+    def _opening(self, service: str) -> Opening:
+        works = self._works(service)
+        return Opening(1 if works is None else ALL if works else 0)
+
+    def _seconds_to_next(self, counted: dict[str, Opening]) -> float:
+        times = [each.seconds_to_next for each in counted.values()]
+        return min([self._poll_interval, *(time for time in times if time)])

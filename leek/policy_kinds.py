@@ -84,7 +84,11 @@ def _requirements(value: Any) -> tuple[str, ...]:
 
 
 def _requirement(value: Any) -> str:
-    return service_named(value) if isinstance(value, str) else path_of(value)
+    if isinstance(value, str):
+        return service_named(value)
+    if not callable(value):
+        raise TypeError(value)
+    return path_of(value)
 
 
 def _rate(value: Any) -> str:

@@ -19,7 +19,7 @@ from leek.models import (
 
 
 def retry_failed(ids: Sequence[int]) -> int:
-    """Push failed tasks back, with clean counters and without their error; return how many."""
+    """Push failed tasks back, with clean counters and without their errors; return how many."""
     alias = queue_database()
     with transaction.atomic(using=alias):
         pushed = (
@@ -38,7 +38,8 @@ def retry_failed(ids: Sequence[int]) -> int:
                 run_after=Now(),
             )
         )
-        FailedTasks.objects.using(alias).filter(pk__in=ids, task__state=State.READY).delete()
+        for failures in (FailedTasks, FailedAttempts):
+            failures.objects.using(alias).filter(task__in=ids, task__state=State.READY).delete()
     return pushed
 
 

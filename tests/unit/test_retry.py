@@ -1,7 +1,11 @@
 """What follows a failed attempt."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
+from leek.exceptions import GiveUp, Retry
 from leek.retry import RetryPolicy, backoff
 
 POLICY = RetryPolicy(max_retries=5, delay=10, max_delay=35)
@@ -55,3 +59,52 @@ def test_a_first_delay_above_the_maximum_is_cut_to_it() -> None:
 
 def test_a_backoff_goes_on_doubling_below_the_maximum() -> None:
     assert backoff(21, 1.0, 1e9) == 2.0**20
+
+
+@pytest.mark.parametrize(("attempt", "delay"), [(1, 5), (2, 1), (3, 60), (4, 60), (9, 60)])
+def test_a_list_has_what_each_try_waits_for(attempt: int, delay: float) -> None:
+    policy = RetryPolicy(max_retries=10, delay=(5, 1, 60), max_delay=35)
+    assert policy.delay_after(attempt, jitter=1.0) == delay
+
+
+def test_a_function_is_given_the_number_of_the_try_that_failed() -> None:
+    policy = RetryPolicy(max_retries=10, delay=lambda attempt: 7.0 * attempt, max_delay=1)
+    assert [policy.delay_after(attempt, jitter=1.0) for attempt in (1, 2, 3)] == [7, 14, 21]
+
+
+def test_a_function_cannot_go_back_in_time() -> None:
+    assert RetryPolicy(10, lambda attempt: -5.0, 1).delay_after(1) == 0.0
+
+
+def test_only_chosen_errors_are_tried_again() -> None:
+    policy = RetryPolicy(10, 1, 1, retry_on=(OSError, KeyError))
+    assert policy.delay_after(1, ConnectionRefusedError()) == 1
+    assert policy.delay_after(1, ValueError()) is None
+
+
+def test_errors_to_give_up_on_are_not_tried_again() -> None:
+    policy = RetryPolicy(10, 1, 1, retry_on=(OSError,), give_up_on=(FileNotFoundError,))
+    assert policy.delay_after(1, FileNotFoundError()) is None
+    assert policy.delay_after(1, PermissionError()) == 1
+
+
+def test_a_task_may_give_up() -> None:
+    assert POLICY.delay_after(1, GiveUp("no such user")) is None
+
+
+@pytest.mark.parametrize(("after", "delay"), [(0, 0), (7, 7), (timedelta(minutes=1), 60), (-1, 0)])
+def test_a_task_may_say_when_it_wants_to_be_tried_again(after: Any, delay: float) -> None:
+    assert POLICY.delay_after(1, Retry(after=after), jitter=1.0) == delay
+
+
+def test_a_task_that_does_not_say_when_waits_as_its_policy_has_it() -> None:
+    assert POLICY.delay_after(2, Retry()) == 20
+
+
+def test_a_task_that_wants_another_try_gets_one_whatever_the_policy_says_of_errors() -> None:
+    policy = RetryPolicy(10, 1, 1, retry_on=(OSError,), give_up_on=(Exception,))
+    assert policy.delay_after(1, Retry("busy", after=3)) == 3
+
+
+def test_a_task_does_not_get_more_tries_than_there_are() -> None:
+    assert POLICY.delay_after(5, Retry(after=3)) is None

@@ -11,7 +11,7 @@ from django.utils.functional import cached_property
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from leek.models import FailedTasks, QueuedTasks, Servers, SuccessTasks
+from leek.models import FailedAttempts, FailedTasks, Gates, QueuedTasks, Servers, SuccessTasks
 
 COUNTED = 500_000
 LONGEST_CELL = 200  # characters
@@ -82,7 +82,7 @@ class OutcomeAdmin(ReadOnlyAdmin):
     ordering = ["-task_id"]
 
     @admin.display(description=_("name"))
-    def name(self, outcome: SuccessTasks | FailedTasks) -> str:
+    def name(self, outcome: SuccessTasks | FailedTasks | FailedAttempts) -> str:
         """Return the dotted path of the task's callable."""
         return outcome.task.name
 
@@ -107,6 +107,25 @@ class FailedTasksAdmin(OutcomeAdmin):
     def message(self, failure: FailedTasks) -> str:
         """Return the beginning of the message."""
         return Truncator(failure.exception_message).chars(LONGEST_CELL)
+
+
+@admin.register(FailedAttempts)
+class FailedAttemptsAdmin(OutcomeAdmin):
+    """What went wrong, time and again."""
+
+    list_display = ["task_id", "attempt", "name", "exception_type", "finished_at"]
+    search_fields = [*OutcomeAdmin.search_fields, "exception_type"]
+    ordering = ["-id"]
+    long_columns = ("task__payload", "traceback")
+
+
+@admin.register(Gates)
+class GatesAdmin(ReadOnlyAdmin):
+    """What keeps tasks from starting."""
+
+    list_display = ["name", "closed_since", "reason", "capacity", "period", "used_at"]
+    search_fields = ["name"]
+    ordering = ["name"]
 
 
 @admin.register(Servers)

@@ -9,10 +9,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import DEFAULT_DB_ALIAS
 
 from leek import conf
 from leek.database import sqlite_shortcomings
 from leek.models import queue_database
+from leek.policy import atomic_refusal
 
 SETTINGS, DATABASE = "leek_settings", "leek_database"  # tags
 
@@ -35,11 +37,24 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             for key, remedy in conf.unknown_keys().items()
         ),
         *(Error(wrong.problem, wrong.remedy, id="leek.E003") for wrong in conf.wrong_values()),
+        *_atomic_elsewhere(),
         *(
             Warning(f"The environment variable {name} sets nothing.", remedy, id="leek.W002")
             for name, remedy in conf.misspelt_variables().items()
         ),
     ]
+
+
+def _atomic_elsewhere() -> list[CheckMessage]:
+    """Report that all tasks are to be atomic, but with another database than the queue's."""
+    try:
+        if not conf.config.ATOMIC_TASKS or (alias := queue_database()) == DEFAULT_DB_ALIAS:
+            return []
+    except conf.InvalidSetting:
+        return []
+    problem = atomic_refusal("Every task", DEFAULT_DB_ALIAS, alias)
+    remedy = 'Leave out TASKS_QUEUE["ATOMIC_TASKS"], or put the queue into the default database.'
+    return [Error(problem, remedy, id="leek.E004")]
 
 
 @register(DATABASE)

@@ -6,8 +6,8 @@ from contextlib import closing, suppress
 from typing import Any
 
 from django import db
+from django.core import mail
 from django.core.cache import caches
-from django.core.mail import get_connection
 from django.db import connections
 
 from leek.exceptions import LeekError
@@ -51,7 +51,7 @@ def check(service: str) -> None:
 
 def _check_smtp(_: str) -> None:
     """Open the configured mail backend, which for SMTP greets the server and logs in."""
-    backend: Any = get_connection()
+    backend: Any = _mail_backend()
     if getattr(backend, "timeout", 0) is None:
         backend.timeout = CHECK_TIMEOUT
     try:
@@ -59,6 +59,12 @@ def _check_smtp(_: str) -> None:
     finally:
         with suppress(Exception):  # what is broken may also fail to close
             backend.close()
+
+
+def _mail_backend() -> Any:
+    """Return a new backend: of MAILERS, which Django 6.1 brought, or of the settings before it."""
+    mailers = getattr(mail, "mailers", None)
+    return mail.get_connection() if mailers is None else mailers.default
 
 
 def _check_database(alias: str) -> None:

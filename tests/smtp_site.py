@@ -1,8 +1,13 @@
 """Settings of a site that sends its mails to a mail server of the test."""
 
+import django
+
 from tests.settings import *  # noqa: F403
 from tests.settings import env
 
-EMAIL_HOST = "127.0.0.1"
-EMAIL_PORT = env.int("TESTS_SMTP_PORT")
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+_smtp = {"host": "127.0.0.1", "port": env.int("TESTS_SMTP_PORT")}
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"OPTIONS": _smtp}}
+else:
+    EMAIL_HOST = _smtp["host"]
+    EMAIL_PORT = _smtp["port"]

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from django.utils import timezone
 
 from leek import lifecycle
-from leek.conditions import Conditions
-from leek.outcome import Blocked, Claimed, Failure, Outcome, Retry
+from leek.conditions import Conditions, Gate
+from leek.outcome import Blocked, Claimed, Failure, Outcome, Retry, Undone
 from leek.server.watch import Watch
 
 
@@ -32,14 +32,23 @@ class Admission:
 
     def refuse(self, claimed: Claimed, conditions: Conditions) -> Outcome | None:
         """Return the outcome of a task that may not start yet; None if it may, and is counted."""
+        if not any(conditions):
+            return None
         asked_at = timezone.now()
         gate = self._watch.first_down(conditions.requires)
-        if gate is None and conditions.gates:
-            with self._write_lock:
-                gate = lifecycle.admit(claimed, conditions.gates)
-            with self._lock:
-                self._counted.add(claimed.id)
+        try:
+            if gate is None and conditions.gates:
+                gate = self._count(claimed, conditions.gates)
+        except lifecycle.Superseded:
+            return Undone(claimed, asked_at, timezone.now())
         return Blocked(claimed, asked_at, timezone.now(), gate) if gate else None
+
+    def _count(self, claimed: Claimed, gates: Sequence[Gate]) -> str | None:
+        """Count a task at its gates; return the name of one that is closed, if one is."""
+        with self._lock:
+            self._counted.add(claimed.id)
+        with self._write_lock:
+            return lifecycle.admit(claimed, gates)
 
     def reconsider(self, outcome: Outcome, conditions: Conditions) -> Outcome:
         """Return what an attempt really ended in: nothing, where a required service is down.
@@ -57,7 +66,7 @@ class Admission:
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """Note that outcomes are stored, and tell if there is room, or somebody new who waits."""
         with self._lock:
-            ended = self._counted.intersection(outcome.claimed.id for outcome in outcomes)
+            ended = self._counted and {outcome.claimed.id for outcome in outcomes} & self._counted
             self._counted -= ended
         if ended or any(isinstance(outcome, Blocked) for outcome in outcomes):
             self._on_room()

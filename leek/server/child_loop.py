@@ -1,7 +1,7 @@
 """What runs inside the process that a Worker has for its tasks alone, once that has started.
 
 It gets one claimed task after the other, and gives a `Report` for each; before one that is to run
-under terms of its own it gives these, and is told whether it may begin.
+under terms of its own it makes an `Announcement`, and is told whether to begin.
 """
 
 import os
@@ -25,10 +25,10 @@ READY = "ready"
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What the server sees to: under which conditions the task may begin, and its time limit.
+class Announcement:
+    """What the server has to see to: the conditions of a task that is about to run, and its limit.
 
-    `when_killed` is what follows if that is exceeded. The process waits for True, or False.
+    `when_killed` is what follows if the `timeout` is over. The process waits for True, or False.
     """
 
     conditions: Conditions
@@ -75,7 +75,7 @@ class Child:
             return loaded
         if loaded.conditions != Conditions() or loaded.terms is not self._executor.terms:
             when_killed = self._executor.timed_out(claimed, loaded.started_at, loaded)
-            self._pipe.send(Terms(loaded.conditions, loaded.timeout, when_killed))
+            self._pipe.send(Announcement(loaded.conditions, loaded.timeout, when_killed))
             if self._messages.get() is not True:
                 return None
         return self._executor.attempt(loaded)

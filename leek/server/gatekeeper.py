@@ -1,7 +1,7 @@
 """Lets tasks go on that wait at gates."""
 
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 from leek import lifecycle
 from leek.conditions import LIMIT, RATE
@@ -38,7 +38,7 @@ class Gatekeeper(Service):
         self._poll_interval = poll_interval
         self._works = works
         self._on_ready = on_ready
-        self._changes: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+        self._changes: deque[tuple[str, str | None]] = deque()
         self._pause = LONG
         self._expects_more = False
 
@@ -57,7 +57,7 @@ class Gatekeeper(Service):
 
     def service_changed(self, service: str, reason: str | None) -> None:
         """Note that a service is down, and why; or with None that it works again."""
-        self._changes.put((service, reason))
+        self._changes.append((service, reason))
         self.look()
 
     def run_once(self) -> None:
@@ -77,15 +77,13 @@ class Gatekeeper(Service):
 
     def _note_changes(self) -> None:
         """Store what became of services."""
-        try:
-            while True:
-                service, reason = self._changes.get_nowait()
-                if reason is None:
-                    lifecycle.note_return(service)
-                else:
-                    lifecycle.note_outage(service, reason)
-        except Empty:
-            return
+        while self._changes:
+            service, reason = self._changes[0]
+            if reason is None:
+                lifecycle.note_return(service)
+            else:
+                lifecycle.note_outage(service, reason)
+            self._changes.popleft()
 
     def _let_go_on(self, name: str, opening: Opening) -> None:
         left = opening.tasks

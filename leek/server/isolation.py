@@ -17,7 +17,7 @@ from leek.conditions import Conditions
 from leek.exceptions import LeekError
 from leek.outcome import Claimed, Outcome
 from leek.server.admission import Admission
-from leek.server.child_loop import READY, Report, Terms
+from leek.server.child_loop import READY, Announcement, Report
 from leek.server.executor import Executor
 from leek.server.journal import journal
 from leek.server.spawning import spawn
@@ -141,7 +141,7 @@ class Isolation:
             raise ChildUnavailable("the process for a Worker's tasks has died") from error
         limit, conditions = self._executor.terms.timeout, Conditions()
         answer = self._answer(child, claimed, limit, self._executor.timed_out(claimed, started_at))
-        while isinstance(answer, Terms):
+        while isinstance(answer, Announcement):
             conditions = answer.conditions
             if refused := self._refuse(child, claimed, conditions):
                 return refused
@@ -176,11 +176,11 @@ class Isolation:
 
     def _answer(
         self, child: ChildProcess, claimed: Claimed, limit: float | None, when_killed: Outcome
-    ) -> Outcome | Terms:
-        """Return how a task has ended, or the terms under which it is going to begin."""
+    ) -> Outcome | Announcement:
+        """Return how a task has ended, or what the server has to see to before it begins."""
         try:
             answer = child.receive(limit)
-            if not isinstance(answer, Report | Terms):
+            if not isinstance(answer, Announcement | Report):
                 raise TypeError(answer)
         except TimeoutError:
             child.kill()
@@ -188,7 +188,7 @@ class Isolation:
             return replace(when_killed, finished_at=timezone.now())
         except Exception:  # noqa: BLE001 (whatever a task may send through the pipe)
             return self._crashed(child, claimed, when_killed.started_at)
-        if isinstance(answer, Terms):
+        if isinstance(answer, Announcement):
             return answer
         child.tasks += 1
         child.memory = answer.memory

@@ -8,16 +8,26 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from leek import leases
+from leek import leases, lifecycle
 from leek.api import push_many, push_task_to_queue
-from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from leek.models import (
+    FailedAttempts,
+    FailedTasks,
+    Gates,
+    QueuedTasks,
+    Servers,
+    State,
+    SuccessTasks,
+)
 from tests.site import tasks
 from tests.support import finish
 
 pytestmark = pytest.mark.django_db
 
 Model = type[models.Model]
-of_each_model = pytest.mark.parametrize("model", [QueuedTasks, SuccessTasks, FailedTasks, Servers])
+of_each_model = pytest.mark.parametrize(
+    "model", [QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts, Gates, Servers]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +36,7 @@ def ids() -> dict[str, int]:
     (successful,) = finish([push_task_to_queue(tasks.noop)])
     (failed,) = finish([push_task_to_queue(tasks.add, 1, 2)], "ValueError")
     ready = push_task_to_queue(tasks.noop).pk
+    lifecycle.note_outage("smtp", "ConnectionRefusedError")
     leases.register(address="127.0.0.1", port=1, workers=2, queues=["mail"], seconds=30)
     return {"successful": successful, "failed": failed, "ready": ready}
 

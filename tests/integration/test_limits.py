@@ -76,6 +76,7 @@ def test_tasks_that_wait_for_a_limit_hold_up_no_others(
     start_server("--workers", "2")
     limited = using(limit=1)
     first = limited.push(tasks.wait_for, str(gate))
+    wait_until(Path(f"{gate}.begun").exists)
     others = [limited.push(tasks.wait_for, str(gate)) for _ in range(5)]
     assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
     wait_until(lambda: QueuedTasks.objects.blocked().count() == 5)

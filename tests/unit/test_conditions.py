@@ -95,7 +95,8 @@ def test_what_does_not_count_any_more_is_forgotten() -> None:
     pauses=st.lists(st.floats(0, 30), max_size=80),
 )
 def test_no_period_ever_has_more_starts(number: int, period: float, pauses: list[float]) -> None:
-    rate, now, starts = Rate(number, period), 1_000_000.0, {}
+    rate, now = Rate(number, period), 1_000_000.0
+    starts: dict[str, int] = {}
     began: list[float] = []
     for pause in pauses:
         now += pause

@@ -109,7 +109,7 @@ def test_values_are_kept_in_one_form(option: str, value: Any, kept: Any) -> None
 )
 def test_a_wrong_value_is_named_with_the_remedy(option: str, value: Any, remedy: str) -> None:
     with pytest.raises(InvalidTask) as caught:
-        policy(**{option: value})  # type: ignore[misc]
+        policy(**{option: value})
     assert f"{option} is {value!r}. Give" in str(caught.value)
     assert remedy in str(caught.value)
 

@@ -15,12 +15,14 @@ import shlex
 import socket
 import subprocess
 import sys
+import threading
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -352,22 +354,21 @@ except RuntimeError:
 """
 
 
-@executes(
+MEMBERS = (
     "push-from-a-view",
     "a-task",
     "push-in-a-transaction",
     "push-from-an-async-view",
     "push-many",
     "push-with-options",
-    "settings-example",
-    "logging-example",
 )
+
+
+@executes("install-app", "sqlite-example", *MEMBERS, "settings-example", "logging-example")
 def test_the_views_push_and_the_server_mails(
     blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
 ) -> None:
-    (app,) = [block for block in BLOCKS if block.name == "install-app"]
-    (sqlite,) = [block for block in BLOCKS if block.name == "sqlite-example"]
-    add_members(site, [app, sqlite, *blocks])
+    add_members(site, blocks)
     server = start_site_server()
     printed = site.manage("shell", "-v0", "-c", VISIT)
     assert re.search(r"^This is task \d+\.$", printed, re.MULTILINE)
@@ -402,6 +403,96 @@ def test_results_are_returned_and_mistakes_are_refused(
     failures: list[str] = []
     doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=failures.append)
     assert not failures, "".join(failures)
+
+
+# Policies
+
+
+POLICIES = """
+import django
+from django.contrib.auth.models import User
+from django.test import Client
+from leek.api import push_task_to_queue, using
+from leek.models import QueuedTasks
+from members import tasks
+
+user = User.objects.create_user("Ann", "ann@example.com")
+rows = {
+    "busy": using(retry_delay=0).push(tasks.fetch, "http://127.0.0.1:%(port)d/busy"),
+    "gone": push_task_to_queue(tasks.fetch, "http://127.0.0.1:%(port)d/gone"),
+    "retired": push_task_to_queue(tasks.retire, user.pk),
+    "invited": push_task_to_queue(tasks.invite, "bob@example.com"),
+    "printed": push_task_to_queue(tasks.print_badge, "Ann"),
+    "exported": push_task_to_queue(tasks.export, user.pk, 2026),
+    "sent": push_task_to_queue(tasks.send_newsletter, user.pk),
+}
+Client(SERVER_NAME="localhost").get("/fetch-now/", {"url": "http://127.0.0.1:%(port)d/busy"})
+for name, row in rows.items():
+    try:
+        print(name, row.queue, row.wait(60), row.tries)
+    except Exception as error:
+        print(name, row.queue, error, row.tries)
+row = QueuedTasks.objects.last()
+print(row.name, row.queue, row.payload.count("max_retries"))
+"""
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Has something to fetch at the second try, and something that is gone."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        """Answer."""
+        type(self).asked += self.path == "/busy"
+        code = {"/gone": 410, "/busy": 503 if self.asked == 1 else 200}.get(self.path, 200)
+        self.send_response(code)
+        self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(b"here it is")
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.logs_errors
+@executes(
+    "install-app",
+    "sqlite-example",
+    *MEMBERS,
+    "policy-example",
+    "policy-at-the-push",
+    "atomic-example",
+    "requires-example",
+    "limits-example",
+)
+def test_policies_do_what_they_say(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    add_members(site, blocks)
+    with (site.folder / "mysite" / "urls.py").open("a") as urls:
+        urls.write('urlpatterns.append(path("fetch-now/", views.fetch_now))\n')
+    tasks = site.folder / "members" / "tasks.py"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as web:
+        threading.Thread(target=web.serve_forever).start()
+        port = web.server_address[1]
+        tasks.write_text(tasks.read_text().replace("6310", str(port)))
+        start_site_server()
+        printed = site.manage("shell", "-v0", "-c", POLICIES % {"port": port})
+        web.shutdown()
+    assert [line for line in printed.splitlines() if line and "Warning" not in line] == [
+        "busy slow here it is 2",
+        "gone slow leek.exceptions.GiveUp: it is gone 1",
+        "retired default None 1",
+        "invited default None 1",
+        "printed default Ann is printed. 1",
+        "exported default 2026 of 1 1",
+        "sent default None 1",
+        "members.tasks.fetch default 1",
+    ]
+    wait_until(lambda: len(site.mails()) == 3, "three mails")
+    subjects = sorted(str(mail["Subject"]) for mail in site.mails())
+    assert subjects == ["Goodbye", "Join us", "Welcome"]
 
 
 # Try it
@@ -497,9 +588,10 @@ def test_every_setting_is_read_from_the_environment(
 ) -> None:
     flags = {"EAGER": "true", "ISOLATE": "true"}
     texts = flags | {"QUEUES": "a,b", "SERIALIZER": "json", "DATABASE": "default"}
-    texts["ALIASES"] = "shop.mail=shop.post"
+    texts |= {"ALIASES": "shop.mail=shop.post", "REQUIRES": "smtp,tcp:a:1", "ATOMIC_TASKS": "true"}
     values: dict[str, object] = {"QUEUES": ["a", "b"], "EAGER": True, "ISOLATE": True}
-    values["ALIASES"] = {"shop.mail": "shop.post"}
+    values |= {"ALIASES": {"shop.mail": "shop.post"}, "REQUIRES": ("smtp", "tcp:a:1")}
+    values["ATOMIC_TASKS"] = True
     text = texts.get(key, "7")
     monkeypatch.setenv(f"LEEK_{key}", text)
     assert str(getattr(config, key)).removesuffix(".0") == str(values.get(key, text))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.checks.registry import registry
 from django.db.utils import ConnectionHandler
@@ -103,6 +104,15 @@ def test_a_misspelt_variable_of_the_environment_is_warned_of(
     assert warning.id == "leek.W002"
     assert warning.msg == "The environment variable LEEK_WORKER sets nothing."
     assert warning.hint == 'Did you mean "LEEK_WORKERS"?'
+
+
+def test_atomic_tasks_of_another_database_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings.DATABASES, "queue", settings.DATABASES["default"])
+    with override_settings(TASKS_QUEUE={"ATOMIC_TASKS": True, "DATABASE": "queue"}):
+        (error,) = [error for error in check_settings(None) if error.id != "leek.W001"]
+    assert error.id == "leek.E004"
+    assert 'atomic in the database "default", but the queue is in "queue"' in error.msg
+    assert "ATOMIC_TASKS" in str(error.hint)
 
 
 def test_every_mistake_is_reported_at_once() -> None:

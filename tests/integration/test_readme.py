@@ -432,7 +432,7 @@ for name, row in rows.items():
         print(name, row.queue, row.wait(60), row.tries)
     except Exception as error:
         print(name, row.queue, error, row.tries)
-row = QueuedTasks.objects.last()
+row = QueuedTasks.objects.filter(name="members.tasks.fetch").last()
 print(row.name, row.queue, row.payload.count("max_retries"))
 """
 

@@ -1,12 +1,14 @@
 """What there is to do for a server. Read-only: it locks nothing, and moves nothing."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from django.db.models import Exists, OuterRef, Subquery
 
-from leek.database import CompiledQuery, Now, utc_offset
-from leek.models import QueuedTasks, Servers, queue_database
+from leek.database import CompiledQuery, Now, aware, utc_offset
+from leek.models import QueuedTasks, Schedules, Servers, queue_database
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,18 @@ def orphaned(server_id: int) -> list[int]:
     known = Servers.objects.filter(pk=OuterRef("owner"))
     claimed = QueuedTasks.objects.running().exclude(owner=None).exclude(owner=server_id)
     return list(claimed.exclude(Exists(known)).values_list("owner", flat=True).distinct())
+
+
+@dataclass(frozen=True)
+class Handled:
+    """Up to which due time a recurring task was pushed, and what time it is by the same clock."""
+
+    name: str
+    due_at: datetime
+    now: datetime
+
+
+def handled(names: Collection[str]) -> list[Handled]:
+    """Return how far these recurring tasks were pushed, where they are known already."""
+    rows = Schedules.objects.filter(name__in=names).values_list("name", "due_at", Now())
+    return [Handled(name, aware(due_at), aware(now)) for name, due_at, now in rows]

@@ -15,7 +15,8 @@ from django.utils.crypto import salted_hmac
 from environ import Env
 
 from leek import setting_kinds as kinds
-from leek.setting_kinds import Kind
+from leek.schedule_setting import SCHEDULE
+from leek.setting_kinds import Kind, WrongPart
 
 T = TypeVar("T")
 PREFIX = "LEEK_"  # of the environment variables
@@ -64,6 +65,8 @@ class Setting(Generic[T]):
         source, value = found
         try:
             return self.kind.accept(value)
+        except WrongPart as error:
+            raise InvalidSetting(f"{source}{error.problem}", error.remedy) from None
         except (TypeError, ValueError, OverflowError):
             raise InvalidSetting(
                 f"{source} is {value!r}.",
@@ -106,6 +109,7 @@ class Config:
     ATOMIC_TASKS = Setting(False, kinds.FLAG)
     MAX_CRASHES = Setting(3, kinds.COUNT)
     PARK_FOR = Setting(86_400, kinds.SECONDS)
+    SCHEDULE = Setting({}, SCHEDULE)
     LEASE = Setting(30, kinds.PERIOD)
     POLL_INTERVAL = Setting(1, kinds.PERIOD)
     SHUTDOWN_TIMEOUT = Setting(8, kinds.SECONDS)

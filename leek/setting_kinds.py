@@ -20,12 +20,25 @@ CENTURY = 36_525 * DAY
 class Kind(Generic[T]):
     """What values a setting takes: in words, as a function, and as a text of the environment.
 
-    `accept` and `parse` raise TypeError, ValueError or OverflowError for anything else.
+    `accept` and `parse` raise TypeError, ValueError or OverflowError for anything else; WrongPart,
+    a ValueError, where they can tell more.
     """
 
     expected: str
     accept: Callable[[Any], T]
     parse: Callable[[str], Any] = str
+
+
+class WrongPart(ValueError):
+    """A part of a setting's value cannot be used: the problem, and the remedy.
+
+    The setting's name is put in front of the problem.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
 
 
 def _text(value: Any) -> str:
@@ -69,6 +82,12 @@ def _parse_flag(text: str) -> bool:
 
 def _parse_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _queue(value: Any) -> str:
+    if len(text := _text(value)) > 100:
+        raise ValueError(value)
+    return text
 
 
 def _number(low: int, high: float = float("inf")) -> Callable[[Any], int]:
@@ -135,6 +154,9 @@ FLAG = Kind("True or False", _flag, _parse_flag)
 PORT = Kind("a port number from 1 to 65535", _number(1, 65535), int)
 ANY_PORT = Kind("a port number from 0 to 65535", _number(0, 65535), int)
 COUNT = Kind("a whole number from 1", _number(1), int)
+PRIORITY = Kind("a whole number from -100 to 100", _number(-100, 100), int)
+QUEUE = Kind("a name of 1 to 100 characters", _queue)
+DOTTED_PATH = Kind('a dotted path such as "shop.tasks.send"', _path)
 SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
 PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
 PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)

@@ -1,7 +1,7 @@
 """The only place that knows that databases differ."""
 
 from leek.database.claims import ClaimStatement
-from leek.database.clock import Now, after, utc_offset
+from leek.database.clock import Now, after, as_stored, aware, utc_offset
 from leek.database.compiled import CompiledQuery
 from leek.database.connecting import (
     has_table,
@@ -25,6 +25,8 @@ __all__ = [
     "StateIndex",
     "after",
     "alone_at",
+    "as_stored",
+    "aware",
     "has_one_writer",
     "has_table",
     "impatient_connections",

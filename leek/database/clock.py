@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connections, models
 from django.db.models import functions
 from django.db.models.sql.compiler import SQLCompiler
+from django.utils.timezone import is_naive, make_aware, make_naive
 
 
 class Now(functions.Now):
@@ -40,6 +42,16 @@ def _from_utc(connection: Any) -> int:
     """
     offset = datetime.now(UTC).astimezone(connection.timezone).utcoffset()
     return round(offset.total_seconds()) if offset else 0
+
+
+def aware(time: datetime) -> datetime:
+    """Return a time of the database as one that has a zone, also without USE_TZ."""
+    return make_aware(time) if is_naive(time) else time
+
+
+def as_stored(time: datetime) -> datetime:
+    """Return a time that has a zone as Django stores it."""
+    return time if settings.USE_TZ else make_naive(time)
 
 
 def after(seconds: float) -> models.Expression:

@@ -26,6 +26,7 @@ from leek.lifecycle.finished import purge, retry_failed
 from leek.lifecycle.pushing import push
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
 from leek.lifecycle.rescuing import Rescued, rescue
+from leek.lifecycle.scheduling import begin_schedules, push_due
 from leek.lifecycle.sets import Superseded
 from leek.lifecycle.settling import begin_with_write, settle, settle_within
 
@@ -34,6 +35,7 @@ __all__ = [
     "Rescued",
     "Superseded",
     "admit",
+    "begin_schedules",
     "begin_with_write",
     "blocked_at",
     "claim",
@@ -46,6 +48,7 @@ __all__ = [
     "promote",
     "purge",
     "push",
+    "push_due",
     "release",
     "release_all",
     "release_claim",

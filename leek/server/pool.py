@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from leek.database import write_lock
 from leek.models import Servers, queue_database
 from leek.policy import Terms
+from leek.schedule import Schedule
 from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
@@ -22,6 +23,7 @@ from leek.server.pace import Pace
 from leek.server.recorder import Recorder
 from leek.server.registration import Resignation
 from leek.server.rescuer import Rescuer
+from leek.server.scheduler import Scheduler
 from leek.server.service import Outage
 from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
@@ -50,6 +52,7 @@ class PoolOptions:
     max_tasks: int | None = None
     max_memory: int | None = None
     aliases: dict[str, str] = field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
 
 
 class WorkerPool:
@@ -90,6 +93,13 @@ class WorkerPool:
         self._rescuer = Rescuer(
             outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
         )
+        self._scheduler = Scheduler(
+            outage,
+            options.schedules,
+            options.serializer_mode,
+            self._write_lock,
+            on_push=self._alarm.work_is_ready,
+        )
         self._dispatcher = self._build_dispatcher(options, on_idle, on_exhausted)
         shared = self._share(options)
         self._coroutines = Coroutines(
@@ -121,7 +131,7 @@ class WorkerPool:
             self._pace,
             self._alarm,
             self._write_lock,
-            is_all_stored=lambda: self._recorder.is_all_stored,
+            is_all_stored=lambda: self._scheduler.has_looked and self._recorder.is_all_stored,
             on_dead_servers=self._rescuer.wake,
             on_blocked=self._gatekeeper.expects_more,
             on_lost_lease=self._heartbeat.wake,
@@ -177,6 +187,7 @@ class WorkerPool:
             self._heartbeat,
             self._rescuer,
             self._gatekeeper,
+            self._scheduler,
             self._recorder,
             self._coroutines,
             *self._workers,
@@ -210,6 +221,7 @@ class WorkerPool:
 
     def begin_stop(self) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""
+        self._scheduler.stop()
         self._backlog.end()
         self._dispatcher.stop()
         self._coroutines.stop()
@@ -236,7 +248,7 @@ class WorkerPool:
             worker.abandon()
         self._coroutines.join(end - time.monotonic())
         self._notes.keep(crashed)
-        others = (self._heartbeat, self._rescuer, self._gatekeeper, self._watch)
+        others = (self._heartbeat, self._rescuer, self._scheduler, self._gatekeeper, self._watch)
         for other in others:
             other.stop()
         if not crashed and self._resign(end):

@@ -1,4 +1,4 @@
-"""Django's admin: what was pushed, how it ended, and which servers run. To be looked at only."""
+"""Django's admin: what was pushed and how it ended, servers, schedules. To be looked at only."""
 
 from typing import Any
 
@@ -11,7 +11,15 @@ from django.utils.functional import cached_property
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from leek.models import FailedAttempts, FailedTasks, Gates, QueuedTasks, Servers, SuccessTasks
+from leek.models import (
+    FailedAttempts,
+    FailedTasks,
+    Gates,
+    QueuedTasks,
+    Schedules,
+    Servers,
+    SuccessTasks,
+)
 
 COUNTED = 500_000
 LONGEST_CELL = 200  # characters
@@ -133,3 +141,12 @@ class ServersAdmin(ReadOnlyAdmin):
     """Running servers."""
 
     list_display = ["hostname", "address", "port", "pid", "workers", "started_at", "expires_at"]
+
+
+@admin.register(Schedules)
+class SchedulesAdmin(ReadOnlyAdmin):
+    """Recurring tasks, and up to when they were pushed."""
+
+    list_display = ["name", "due_at", "task_id"]
+    search_fields = ["name"]
+    ordering = ["name"]

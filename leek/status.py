@@ -1,14 +1,15 @@
 """Read-only figures of the queue."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from leek.database import Now
-from leek.models import QueuedTasks, Servers, State
+from leek.conf import config
+from leek.database import Now, aware
+from leek.models import QueuedTasks, Schedules, Servers, State
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,19 @@ class ServerFigures:
 
 
 @dataclass(frozen=True)
+class ScheduleFigures:
+    """A recurring task: its next due time, and the last one for which it was pushed, as which task.
+
+    Times are in the site's zone; None where there is no such time.
+    """
+
+    name: str
+    next_due: datetime | None
+    last_due: datetime | None
+    task_id: int | None
+
+
+@dataclass(frozen=True)
 class Figures:
     """The queue at a glance, as the database has it.
 
@@ -40,6 +54,7 @@ class Figures:
     successful: int
     failed: int
     servers: list[ServerFigures]
+    schedules: list[ScheduleFigures]
 
 
 def waiting() -> int:
@@ -61,6 +76,7 @@ def figures() -> Figures:
         successful=counts.get(State.SUCCESSFUL, 0),
         failed=counts.get(State.FAILED, 0),
         servers=_server_figures(),
+        schedules=_schedule_figures(datetime.now(UTC)),
     )
 
 
@@ -93,3 +109,18 @@ def _server_figures() -> list[ServerFigures]:
         )
         for server in alive.order_by("pk")
     ]
+
+
+def _schedule_figures(now: datetime) -> list[ScheduleFigures]:
+    pushed = {
+        row.name: (aware(row.due_at), row.task_id) for row in Schedules.objects.exclude(task=None)
+    }
+    figures = []
+    for name, schedule in config.SCHEDULE.items():
+        next_due, (last_due, task_id) = schedule.next_due(now), pushed.get(name, (None, None))
+        figures.append(ScheduleFigures(name, _local(next_due), _local(last_due), task_id))
+    return figures
+
+
+def _local(time: datetime | None) -> datetime | None:
+    return time and timezone.localtime(time)

@@ -163,11 +163,11 @@ def _can_write() -> bool:
             database.execute("BEGIN EXCLUSIVE")  # who reads lets others begin, but not commit
             return True
         return False
-    from leek.models import QueuedTasks, Servers
+    from leek.models import QueuedTasks, Schedules, Servers
 
     try:
         with transaction.atomic():
-            for model in (Servers, QueuedTasks):
+            for model in (Servers, QueuedTasks, Schedules):
                 list(model.objects.select_for_update(nowait=True).values_list("pk"))
     except OperationalError:
         return False

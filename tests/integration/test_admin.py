@@ -15,6 +15,7 @@ from leek.models import (
     FailedTasks,
     Gates,
     QueuedTasks,
+    Schedules,
     Servers,
     State,
     SuccessTasks,
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 Model = type[models.Model]
 of_each_model = pytest.mark.parametrize(
-    "model", [QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts, Gates, Servers]
+    "model", [QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts, Gates, Servers, Schedules]
 )
 
 
@@ -38,6 +39,7 @@ def ids() -> dict[str, int]:
     ready = push_task_to_queue(tasks.noop).pk
     lifecycle.note_outage("smtp", "ConnectionRefusedError")
     leases.register(address="127.0.0.1", port=1, workers=2, queues=["mail"], seconds=30)
+    lifecycle.begin_schedules(["cleanup"])
     return {"successful": successful, "failed": failed, "ready": ready}
 
 

@@ -16,7 +16,7 @@ from tests.support import finish
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ["queuedtasks", "successtasks", "failedtasks", "servers"]
+LISTS = ["queuedtasks", "successtasks", "failedtasks", "servers", "schedules"]
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """The database's clock and Django's tell the same time, whatever zone a site stores times in."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,7 +15,10 @@ from django.utils import timezone
 from leek import agenda, leases, lifecycle, status
 from leek.api import push_task_to_queue, using
 from leek.database import Now
-from leek.models import QueuedTasks, Servers
+from leek.models import QueuedTasks, Schedules, Servers
+from leek.schedule import Cron, Schedule
+from leek.server.scheduler import Scheduler
+from leek.server.service import Outage
 from tests.site.tasks import noop
 from tests.support import finish, run
 
@@ -87,6 +91,35 @@ class TestClocks:
         QueuedTasks.objects.update(run_after=timezone.now() - timedelta(seconds=2))
         assert QueuedTasks.objects.due().get() == row
         assert status.waiting() == lifecycle.promote(None, 9) == 1
+
+
+class TestSchedules:
+    """What recurs is due at the same times, and is pushed once, with and without USE_TZ."""
+
+    def test_are_pushed_and_shown_in_the_sites_time(self, zone: str, port: int) -> None:
+        daily = Schedule("x", "tests.site.tasks.noop", Cron("30 3 * * *", ZoneInfo(zone)))
+        Schedules.objects.create(name="x", due_at=timezone.now() - timedelta(days=2))
+        scheduler = Scheduler(Outage(), [daily], "auto", nullcontext(), on_push=lambda: None)
+        for _ in range(2):
+            scheduler.wake()
+            scheduler.run_once()
+        row = QueuedTasks.objects.get()
+        assert f"{row.run_after:%H:%M:%S}" == "03:30:00"
+        assert timedelta() <= timezone.now() - row.run_after < timedelta(days=1)
+        assert Schedules.objects.get().due_at == row.run_after
+        entry = {"task": daily.task, "cron": "30 3 * * *"}
+        with override_settings(TASKS_QUEUE={"SCHEDULE": {"x": entry}}):
+            (found,) = status.figures().schedules
+        assert [f"{time:%H:%M}" for time in (found.next_due, found.last_due) if time] == [
+            "03:30",
+            "03:30",
+        ]
+
+    def test_begin_at_the_databases_present(self, zone: str, port: int) -> None:
+        lifecycle.begin_schedules(["x"])
+        (found,) = agenda.handled(["x"])
+        for time in (found.due_at, found.now):
+            assert abs(datetime.now(UTC) - time) < timedelta(seconds=10)
 
 
 class TestSince:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
 
 from leek import client, status
 from leek.conf import config
@@ -61,7 +62,8 @@ class Command(LeekCommand):
             reply, problem = None, str(error)
         if as_json:
             worker_on = bool(reply and reply.ok)
-            self.stdout.write(json.dumps({"worker_on": worker_on, **asdict(figures)}))
+            answer = {"worker_on": worker_on, **asdict(figures)}
+            self.stdout.write(json.dumps(answer, cls=DjangoJSONEncoder))
         else:
             self.stdout.write(as_text(figures, reply))
         if reply is None:
@@ -95,4 +97,14 @@ def as_text(figures: status.Figures, reply: Reply | None) -> str:
             f"Server {server.host} {server.address}:{server.port}, process {server.pid}:"
             f" {server.workers} Worker(s), {queues}, {server.running} task(s)"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(schedule_as_text, figures.schedules)])
+
+
+def schedule_as_text(schedule: status.ScheduleFigures) -> str:
+    """Return when a recurring task is due next, and when it was pushed last."""
+    next_due, last_due = (
+        f"{time:%Y-%m-%d %H:%M:%S}" if time else "never"
+        for time in (schedule.next_due, schedule.last_due)
+    )
+    task = f" as task {schedule.task_id}" if schedule.task_id else ""
+    return f"Schedule {schedule.name}: next {next_due}, last {last_due}{task}"

@@ -44,6 +44,7 @@ from leek.conf import DEFAULTS, config
 from leek.exceptions import TaskTimeout
 from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
+from leek.schedule import Every, Schedule
 from leek.task import Task
 from tests.benchmarks.peers import __main__ as peers
 from tests.benchmarks.peers.bare import Bare
@@ -589,9 +590,11 @@ def test_every_setting_is_read_from_the_environment(
     flags = {"EAGER": "true", "ISOLATE": "true"}
     texts = flags | {"QUEUES": "a,b", "SERIALIZER": "json", "DATABASE": "default"}
     texts |= {"ALIASES": "shop.mail=shop.post", "REQUIRES": "smtp,tcp:a:1", "ATOMIC_TASKS": "true"}
+    texts["SCHEDULE"] = '{"mail": {"task": "shop.mail", "every": 7}}'
     values: dict[str, object] = {"QUEUES": ["a", "b"], "EAGER": True, "ISOLATE": True}
     values |= {"ALIASES": {"shop.mail": "shop.post"}, "REQUIRES": ("smtp", "tcp:a:1")}
     values["ATOMIC_TASKS"] = True
+    values["SCHEDULE"] = {"mail": Schedule("mail", "shop.mail", Every(timedelta(seconds=7)))}
     text = texts.get(key, "7")
     monkeypatch.setenv(f"LEEK_{key}", text)
     assert str(getattr(config, key)).removesuffix(".0") == str(values.get(key, text))
@@ -925,6 +928,45 @@ def without_numbers(text: str) -> list[str]:
     return [
         re.sub(r" *[\d.,]+|SQLite|PostgreSQL|MariaDB|MySQL", "", line) for line in text.splitlines()
     ]
+
+
+# Recurring tasks
+
+MISS = """
+from datetime import timedelta
+from django.utils import timezone
+from leek.models import Schedules
+
+for name in ("clear sessions", "purge"):
+    Schedules.objects.create(name=name, due_at=timezone.now() - timedelta(days=2))
+"""
+
+
+@executes("schedule")
+def test_recurring_tasks_are_pushed_and_run(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    (app,) = [block for block in BLOCKS if block.name == "install-app"]
+    for block in (app, *blocks):
+        site.add(block)
+    site.manage("migrate", "-v0")
+    site.manage("shell", "-v0", "-c", MISS)
+    start_site_server()
+    wait_until(lambda: figures(site)["successful"] == 2, "both tasks")
+    cleared, purged = figures(site)["schedules"]
+    assert (cleared["name"], purged["name"]) == ("clear sessions", "purge")
+    assert re.fullmatch(r"....-..-..T..:00:00Z", cleared["last_due"])
+    (shown,) = re.findall(r"Schedule purge: .*", literals(DOCUMENT))
+    (line,) = re.findall(r"Schedule purge: .*", site.manage("leek_status"))
+    assert re.sub(r"\d", "N", line) == re.sub(r"\d", "N", re.sub(r"\b4711\b", "1", shown))
+
+
+def test_a_schedule_in_the_environment_is_spelt_as_the_text_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (text,) = re.findall(r"LEEK_SCHEDULE=(.*)", literals(DOCUMENT))
+    monkeypatch.setenv("LEEK_SCHEDULE", text)
+    assert config.SCHEDULE["hello"].args == (42,)
 
 
 # Testing code that pushes

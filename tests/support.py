@@ -215,6 +215,7 @@ class LeekServer:
         """Stop it by SIGSTOP, at a moment when it holds no lock in the database."""
         while True:
             self.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # until all threads have stopped
             if _can_write():
                 return
             self.process.send_signal(signal.SIGCONT)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery, Value
 
-from leek.database import CompiledQuery, Now, aware, utc_offset
+from leek.database import CompiledQuery, DistinctValues, Now, aware, utc_offset
 from leek.models import QueuedTasks, Schedules, Servers, queue_database
+from leek.queues import entry_of, is_pattern
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,15 @@ class Agenda:
     registered: bool = True
 
 
-def look(server_id: int, queues: list[str] | None) -> Agenda:
-    """Tell what there is to do, in one statement."""
+def look(server_id: int, queues: Collection[str] | None) -> Agenda:
+    """Tell what there is to do, in one statement, or two if there are patterns."""
     alias, chosen = queue_database(), None if queues is None else tuple(queues)
     query = _compiled(alias, QueuedTasks._meta.db_table, server_id, chosen, utc_offset(alias))
     if not (found := query.run()):
         return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
     ready, suspects, due_at, dead_servers, blocked, now = found[0]
+    if queues and _has_pattern(queues):
+        ready = any(entry_of(name, queues) for name in ready_queues())
     next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
     return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers), bool(blocked))
 
@@ -42,11 +45,11 @@ def _compiled(
     alias: str, table: str, server_id: int, queues: tuple[str, ...] | None, offset: int
 ) -> CompiledQuery:
     """Return the query, which is the same as long as table and offset are."""
-    tasks = QueuedTasks.objects.using(alias).of_queues(None if queues is None else [*queues])
+    tasks = QueuedTasks.objects.using(alias).of_queues(queues)
     servers = Servers.objects.using(alias)
     return CompiledQuery(
         servers.filter(pk=server_id).values_list(
-            Exists(tasks.ready()),
+            Value(0) if queues and _has_pattern(queues) else Exists(tasks.ready()),
             Exists(tasks.suspects()),
             Subquery(tasks.deferred().filter(suspect=False).values("run_after")[:1]),
             Exists(servers.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
@@ -54,6 +57,25 @@ def _compiled(
             Now(),
         )
     )
+
+
+def ready_queues() -> list[str]:
+    """Return the names of the queues that have ready tasks, whoever serves them.
+
+    Of names that the database holds equal it returns one.
+    """
+    return _distinct(queue_database(), QueuedTasks._meta.db_table).read()
+
+
+@lru_cache(maxsize=8)
+def _distinct(alias: str, table: str) -> DistinctValues:
+    """Return the query, which is the same as long as the tasks' table has this name."""
+    return DistinctValues(QueuedTasks.objects.using(alias).ready(), "queue")
+
+
+def _has_pattern(queues: Collection[str]) -> bool:
+    """Tell whether to find one of these queues may take reading all ready tasks."""
+    return any(map(is_pattern, queues))
 
 
 def orphaned(server_id: int) -> list[int]:

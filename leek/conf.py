@@ -99,7 +99,7 @@ class Config:
     EAGER = Setting(False, kinds.FLAG)
     WORKERS = Setting(1, kinds.COUNT)
     ASYNC_LIMIT = Setting(100, kinds.COUNT)
-    QUEUES = Setting(None, kinds.NAMES)
+    QUEUES = Setting(None, kinds.QUEUES)
     ISOLATE = Setting(False, kinds.FLAG)
     TIMEOUT = Setting(None, kinds.PERIOD_OR_NONE)
     MAX_RETRIES = Setting(3, kinds.COUNT)

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from leek.database import Now, after, has_table
 from leek.models import Servers, queue_database
+from leek.queues import Queues
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NETWORK = Path("/proc/self/ns/net")
@@ -38,7 +39,7 @@ def register(
     address: str,
     port: int,
     workers: int,
-    queues: list[str] | None,
+    queues: Queues,
     seconds: float,
     boot: uuid.UUID | None = None,
 ) -> Servers:

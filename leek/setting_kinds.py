@@ -9,6 +9,7 @@ from django.conf import settings as django_settings
 from environ import Env
 
 from leek.conditions import SERVICES, service_named
+from leek.queues import Queues, check_entry
 
 T = TypeVar("T")
 
@@ -99,12 +100,16 @@ def _number(low: int, high: float = float("inf")) -> Callable[[Any], int]:
     return accept
 
 
-def _names_or_none(value: Any) -> list[str] | None:
+def _queues_or_none(value: Any) -> Queues:
     if value is None:
         return None
-    if not isinstance(value, list | tuple | set) or not value:
+    if not isinstance(value, list | tuple | set | dict) or not value:
         raise ValueError(value)
-    return [_text(name) for name in value]
+    for entry in value:
+        check_entry(_text(entry))
+    if isinstance(value, dict):
+        return {entry: COUNT.accept(weight) for entry, weight in value.items()}
+    return [*value]
 
 
 def _services(value: Any) -> tuple[str, ...]:
@@ -130,6 +135,20 @@ def _path(value: Any) -> str:
 def _parse_pairs(text: str) -> dict[str, str]:
     pairs = [pair.split("=") for pair in _parse_names(text)]
     return {former.strip(): present.strip() for former, present in pairs}
+
+
+def _parse_queues(text: str) -> list[str] | dict[str, int]:
+    """Return the entries; with their weights if one has any, 1 where it is left out."""
+    entries = _parse_names(text)
+    if not any("=" in entry for entry in entries):
+        return entries
+    weights: dict[str, int] = {}
+    for entry in entries:
+        before, _, weight = entry.rpartition("=") if "=" in entry else (entry, "=", "1")
+        if (name := _text(before.strip())) in weights:
+            raise ValueError(text)
+        weights[name] = COUNT.accept(int(weight))
+    return weights
 
 
 def choice(*choices: str) -> Kind[str]:
@@ -160,8 +179,13 @@ DOTTED_PATH = Kind('a dotted path such as "shop.tasks.send"', _path)
 SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
 PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
 PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)
-NAMES = Kind("a list of names, or None for all", _names_or_none, _parse_names)
 REQUIREMENTS = Kind(f"a list of {SERVICES}", _services, _parse_names)
+QUEUES = Kind(
+    "a list of names or patterns, a dictionary of their weights (whole numbers from 1),"
+    " or None for all",
+    _queues_or_none,
+    _parse_queues,
+)
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
 ALIASES = Kind(
     "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs

@@ -22,6 +22,7 @@ class ServerFigures:
     pid: int
     workers: int
     queues: list[str] | None
+    weights: dict[str, int] | None
     started_at: str
     running: int
 
@@ -103,7 +104,8 @@ def _server_figures() -> list[ServerFigures]:
             port=server.port,
             pid=server.pid,
             workers=server.workers,
-            queues=server.queues,
+            queues=None if server.queues is None else [*server.queues],
+            weights=server.queues if isinstance(server.queues, dict) else None,
             started_at=server.started_at.isoformat(),
             running=running.get(server.pk, 0),
         )

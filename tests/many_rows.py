@@ -26,6 +26,11 @@ def add_deferred(number: int) -> None:
     _add(number, State.DEFERRED, timezone.now() + timedelta(days=365))
 
 
+def add_ready(number: int) -> None:
+    """Add tasks that could be claimed."""
+    _add(number, State.READY, timezone.now())
+
+
 def _add(number: int, state: State, run_after: datetime) -> None:
     """Add a row and double it until there are so many."""
     if not number:

@@ -9,17 +9,20 @@ from leek.database.connecting import (
     is_connected,
     thrifty_connections,
 )
+from leek.database.distinct import DistinctValues
 from leek.database.errors import is_transient
 from leek.database.exclusion import alone_at
 from leek.database.fields import ExactCharField
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_values
+from leek.database.matching import is_of
 from leek.database.sqlite import sqlite_shortcomings
 from leek.database.write_lock import has_one_writer, rest_between_writes, write_lock
 
 __all__ = [
     "ClaimStatement",
     "CompiledQuery",
+    "DistinctValues",
     "ExactCharField",
     "Now",
     "StateIndex",
@@ -33,6 +36,7 @@ __all__ = [
     "insert_rows",
     "insert_values",
     "is_connected",
+    "is_of",
     "is_transient",
     "rest_between_writes",
     "sqlite_shortcomings",

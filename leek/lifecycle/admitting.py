@@ -5,7 +5,7 @@ Counted against a limit are the rows that are RUNNING and marked with it, so tha
 attempt, be it a rescue, makes room at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -59,7 +59,7 @@ def admit(claimed: Claimed, gates: Sequence[Gate]) -> str | None:
     return None
 
 
-def blocked_at(queues: list[str] | None) -> list[str]:
+def blocked_at(queues: Collection[str] | None) -> list[str]:
     """Return the names of the gates at which tasks of these queues wait."""
     waiting = sets.tasks().of_queues(queues).blocked()
     names = waiting.order_by("blocked_by").values_list("blocked_by", flat=True).distinct()
@@ -87,7 +87,7 @@ def _opening(name: str, capacity: int, period: float | None, row: _GateNow) -> O
     return Opening(rate.free(row.starts, now), rate.seconds_to_next(row.starts, now))
 
 
-def unblock(name: str, limit: int, queues: list[str] | None) -> int:
+def unblock(name: str, limit: int, queues: Collection[str] | None) -> int:
     """Let up to `limit` tasks go on that wait at a gate, the most urgent first; return how many."""
     waiting = sets.tasks().of_queues(queues).blocked().filter(blocked_by=name)
     ids = list(waiting.values_list("pk", flat=True)[:limit])

@@ -1,5 +1,6 @@
 """READY ──claim──► RUNNING, and DEFERRED ──promote──► READY"""
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from leek.database import ClaimStatement
@@ -10,7 +11,7 @@ from leek.outcome import Claimed
 COLUMNS = Claimed._fields[:-2]  # all but the fence
 
 
-def promote(queues: list[str] | None, limit: int) -> int:
+def promote(queues: Collection[str] | None, limit: int) -> int:
     """Make up to `limit` deferred tasks ready whose time has come; return how many."""
     due = sets.tasks().of_queues(queues).due().filter(suspect=False).values_list("pk", flat=True)
     return (
@@ -20,30 +21,42 @@ def promote(queues: list[str] | None, limit: int) -> int:
     )
 
 
-def claim(server_id: int, number: int, limit: int, queues: list[str] | None) -> list[Claimed]:
+def claim(
+    server_id: int,
+    number: int,
+    limit: int,
+    queues: Collection[str] | None,
+    among: Collection[str] | None = None,
+) -> list[Claimed]:
     """Take up to `limit` ready tasks for a server, the most urgent first.
 
-    `number` is one that the server has never used before.
+    `number` is one that the server has never used before. `among` are the names of some of the
+    queues, to which the claim is narrowed.
     """
     statement = _claim_ready(
-        queue_database(), QueuedTasks._meta.db_table, None if queues is None else tuple(queues)
+        queue_database(),
+        QueuedTasks._meta.db_table,
+        None if queues is None else tuple(queues),
+        None if among is None else tuple(among),
     )
     return _claim(statement, server_id, number, limit)
 
 
-def claim_suspect(server_id: int, number: int, queues: list[str] | None) -> list[Claimed]:
+def claim_suspect(server_id: int, number: int, queues: Collection[str] | None) -> list[Claimed]:
     """Take one suspect for a server that has no other, so that a crash can be charged to it."""
     return _claim(_statement(sets.tasks().of_queues(queues).suspects()), server_id, number, limit=1)
 
 
 @lru_cache
-def _claim_ready(alias: str, table: str, queues: tuple[str, ...] | None) -> ClaimStatement:
+def _claim_ready(
+    alias: str, table: str, queues: tuple[str, ...] | None, among: tuple[str, ...] | None
+) -> ClaimStatement:
     """Return the statement that claims ready tasks: compiling it takes longer than running it.
 
     It stays the same as long as the tasks' table has this name.
     """
-    tasks = QueuedTasks.objects.using(alias)
-    return _statement(tasks.of_queues(None if queues is None else [*queues]).ready())
+    tasks = QueuedTasks.objects.using(alias).of_queues(queues).ready()
+    return _statement(tasks if among is None else tasks.filter(queue__in=among))
 
 
 def _statement(candidates: QueuedTasksQuerySet) -> ClaimStatement:

@@ -1,6 +1,7 @@
 """The tasks, their indexes, and the sets of them that have a name."""
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from django.db import models
@@ -8,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from leek import serializer
 from leek.conf import config
-from leek.database import ExactCharField, Now, StateIndex
+from leek.database import ExactCharField, Now, StateIndex, is_of
 from leek.exceptions import TaskFailed, TaskNotFinished
 from leek.models.base import QueueModel, QueueQuerySet
 from leek.models.servers import Servers
@@ -20,9 +21,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between two looks of QueuedTask
 class QueuedTasksQuerySet(QueueQuerySet["QueuedTasks"]):
     """The sets of tasks that have a name."""
 
-    def of_queues(self, queues: list[str] | None) -> "QueuedTasksQuerySet":
-        """Keep the tasks of these queues; None keeps all."""
-        return self if queues is None else self.filter(queue__in=queues)
+    def of_queues(self, queues: Collection[str] | None) -> "QueuedTasksQuerySet":
+        """Keep the tasks of queues with these names or patterns; None keeps all."""
+        return self if queues is None else self.filter(is_of(self.db, "queue", queues))
 
     def ready(self) -> "QueuedTasksQuerySet":
         """Keep the tasks that could be claimed, the next one first."""

@@ -2,34 +2,40 @@
 
 import threading
 import time
-from contextlib import suppress
-from queue import Empty, PriorityQueue
+from collections.abc import Iterable, Mapping
 
 from leek.outcome import Claimed
+from leek.server.lanes import Entry, LaneQueue
 
-_Entry = tuple[int, int, Claimed | None]
-_END: _Entry = (-1_000_000, 0, None)  # before any priority
+_END: Entry = (-1_000_000, 0, None, None)  # before any priority
+_NO_WEIGHTS: Mapping[str, int] = {}
 
 
 class Backlog:
     """Takes claimed tasks from the dispatcher, and hands them to the workers, most urgent first.
 
+    With weights it has a lane for each, and what is taken is shared between them; the most urgent
+    of its lane is first.
     `last_moved` is when, by the monotonic clock, a worker took a task, or the first one came.
     """
 
-    def __init__(self) -> None:
-        self._queue: PriorityQueue[_Entry] = PriorityQueue()
+    def __init__(self, weights: Mapping[str, int] = _NO_WEIGHTS) -> None:
+        self._queue = LaneQueue(weights)
         self._lock = threading.Lock()
         self._aside = 0
         self._ended = False
         self.last_moved = time.monotonic()
 
-    def put(self, claimed: list[Claimed]) -> None:
-        """Add tasks to be run."""
+    def put(self, claimed: list[Claimed], lane: str | None = None) -> None:
+        """Add tasks to be run; without a lane they are before those of all lanes."""
         if not self.waiting:
             self.last_moved = time.monotonic()
         for task in claimed:
-            self._queue.put((-task.priority, task.id, task))
+            self._queue.put((-task.priority, task.id, task, lane))
+
+    def split(self, number: int, lanes: Iterable[str]) -> dict[str, int]:
+        """Return how many of the tasks that there is room for each of these lanes should get."""
+        return self._queue.split(number, lanes)
 
     def take(self) -> Claimed | None:
         """Wait for the next task and return it; None tells a worker to end."""
@@ -56,14 +62,10 @@ class Backlog:
 
     def drain(self) -> list[Claimed]:
         """Take out all tasks that no worker has taken."""
-        entries = []
-        with suppress(Empty):
-            while True:
-                entries.append(self._queue.get_nowait())
-                self._queue.task_done()
+        entries = self._queue.clear()
         if _END in entries:
             self._queue.put(_END)
-        return [claimed for _, _, claimed in entries if claimed is not None]
+        return [claimed for _, _, claimed, _ in entries if claimed is not None]
 
     def end(self) -> None:
         """Hand out nothing any more, and tell all workers to end."""
@@ -90,6 +92,6 @@ class Backlog:
         """Whether nothing waits and nothing is being run, with a worker or without."""
         return not self._queue.unfinished_tasks and not self._aside
 
-    def _put_back(self, entry: _Entry) -> None:
+    def _put_back(self, entry: Entry) -> None:
         self._queue.put(entry)
         self._queue.task_done()

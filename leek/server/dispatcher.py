@@ -1,6 +1,5 @@
 """Claims ready rows into the backlog; sleeps until a hint, a due time or the fallback poll."""
 
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -10,8 +9,10 @@ from dataclasses import dataclass
 from leek import agenda, lifecycle
 from leek.agenda import Agenda
 from leek.outcome import Claimed
+from leek.queues import Queues
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
+from leek.server.claimer import Claimer
 from leek.server.heartbeat import Lease
 from leek.server.pace import Pace
 from leek.server.service import Outage, Service, distrust_after
@@ -31,7 +32,7 @@ class ClaimOptions:
     """
 
     workers: int
-    queues: list[str] | None
+    queues: Queues
     poll_interval: float
     max_tasks: int | None
 
@@ -69,14 +70,13 @@ class Dispatcher(Service):
         self._pace = pace
         self._alarm = alarm
         self._write_lock = write_lock
+        self._claimer = Claimer(lease, options.queues, backlog, write_lock)
         self._is_all_stored = is_all_stored
         self._on_dead_servers = on_dead_servers
         self._on_blocked = on_blocked
         self._on_lost_lease = on_lost_lease
         self._on_idle = on_idle
         self._on_exhausted = on_exhausted
-        self._claim_numbers = itertools.count(1)
-        self._doubtful: tuple[int, int] | None = None  # a claim whose answer got lost
         self._unwanted: deque[Claimed] = deque()  # claimed, and to be given back
         self._postponed: deque[Claimed] = deque()  # likewise, but not at once
         self._suspect: Claimed | None = None  # one at a time, so that it is known what was run
@@ -84,7 +84,6 @@ class Dispatcher(Service):
         self._came_back_empty = False
         self._gather_until = self._next_look = 0.0
         self._refill_at = 0  # unfinished tasks, from which on more are claimed
-        self._handed_on = 0
         self._busy_at = time.monotonic()
 
     def stop(self) -> None:
@@ -153,13 +152,10 @@ class Dispatcher(Service):
                 self._look_in(LOOK_AFTER)
 
     def _claim_up_to(self, room: int) -> int:
-        self._doubtful = (self._lease.server_id, next(self._claim_numbers))
-        with self._write_lock:
-            claimed = lifecycle.claim(*self._doubtful, room, self._options.queues)
-        self._pace.claimed(len(claimed))
+        number = self._claimer.claim(room)
+        self._pace.claimed(number)
         self._refill_at = self._options.workers + self._pace.ahead // 2 - 1
-        self._hand_on(claimed)
-        return len(claimed)
+        return number
 
     def _claim_suspect(self) -> bool:
         """Claim the next suspect; return False if it first needs a worker that can start it now."""
@@ -167,21 +163,15 @@ class Dispatcher(Service):
             return False
         if self._lease.is_valid and not self._is_exhausted():
             self._suspects_wait = False
-            self._doubtful = (self._lease.server_id, next(self._claim_numbers))
-            claimed = lifecycle.claim_suspect(*self._doubtful, self._options.queues)
+            claimed = self._claimer.claim_suspect()
             self._suspect = claimed[0] if claimed else None
-            self._hand_on(claimed)
+            self._claimer.hand_on(claimed)
         return True
-
-    def _hand_on(self, claimed: list[Claimed]) -> None:
-        self._doubtful = None
-        self._handed_on += len(claimed)
-        self._backlog.put(claimed)
 
     def _room(self) -> int:
         room = self._options.workers + self._pace.ahead - self._backlog.unfinished
         limit = self._options.max_tasks
-        return room if limit is None else min(room, limit - self._handed_on)
+        return room if limit is None else min(room, limit - self._claimer.kept)
 
     def _look(self) -> None:
         """Learn what there is to do, and when to look again."""
@@ -227,16 +217,14 @@ class Dispatcher(Service):
 
     def _release(self) -> None:
         """Give back what is not wanted, and what a claim took whose answer got lost."""
-        if self._doubtful is not None:
-            lifecycle.release_claim(*self._doubtful)
-            self._doubtful = None
+        if self._claimer.release_doubtful():
             self._alarm.ready = True
         if unwanted := list(self._unwanted):
             lifecycle.release(unwanted)
             for claimed in unwanted:
                 self._unwanted.popleft()
                 self._forget_suspect(claimed)
-            self._handed_on -= len(unwanted)
+            self._claimer.kept -= len(unwanted)
             self._alarm.ready = True
 
         if postponed := list(self._postponed):
@@ -244,7 +232,7 @@ class Dispatcher(Service):
             for claimed in postponed:
                 self._postponed.popleft()
                 self._forget_suspect(claimed)
-            self._handed_on -= len(postponed)
+            self._claimer.kept -= len(postponed)
 
     def _forget_suspect(self, claimed: Claimed) -> bool:
         """Note that a task is no longer this server's; return whether it was its suspect."""
@@ -255,4 +243,4 @@ class Dispatcher(Service):
 
     def _is_exhausted(self) -> bool:
         limit = self._options.max_tasks
-        return limit is not None and self._handed_on >= limit
+        return limit is not None and self._claimer.kept >= limit

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from leek import lifecycle
 from leek.conditions import LIMIT, RATE
 from leek.lifecycle import Opening
+from leek.queues import Queues
 from leek.server.service import Outage, Service
 
 BATCH = 1000  # tasks that are let go on in one transaction
@@ -28,7 +29,7 @@ class Gatekeeper(Service):
     def __init__(
         self,
         outage: Outage,
-        queues: list[str] | None,
+        queues: Queues,
         poll_interval: float,
         works: Works,
         on_ready: Callable[[], None],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from leek.database import write_lock
 from leek.models import Servers, queue_database
 from leek.policy import Terms
+from leek.queues import Queues
 from leek.schedule import Schedule
 from leek.server.admission import Admission
 from leek.server.alarm import Alarm
@@ -41,7 +42,7 @@ class PoolOptions:
     """
 
     workers: int
-    queues: list[str] | None
+    queues: Queues
     terms: Terms
     max_crashes: int
     serializer_mode: str
@@ -72,7 +73,7 @@ class WorkerPool:
         self._outage = outage
         self._lease = lease
         self._alarm = Alarm()
-        self._backlog = Backlog()
+        self._backlog = Backlog(options.queues if isinstance(options.queues, dict) else {})
         self._pace = Pace(options.workers)
         self._notes = RunningNotes(lease.server.boot, options.workers + options.async_limit)
         self._on_part_end = on_part_end

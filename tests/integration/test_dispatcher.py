@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from leek import agenda, leases, lifecycle
-from leek.api import push_many
+from leek.api import push_many, using
 from leek.models import QueuedTasks, State
 from leek.outcome import Claimed
+from leek.queues import Queues
 from leek.server import dispatcher as module
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
@@ -39,19 +41,20 @@ class Clock:
 class Scene:
     """A dispatcher for two workers, and all that it works with."""
 
-    def __init__(self) -> None:
+    def __init__(self, queues: Queues = None) -> None:
         server = leases.register(address="x", port=1, workers=2, queues=None, seconds=30)
         self.lease = Lease(server, 30, asked_at=1e12)
-        self.backlog = Backlog()
+        self.backlog = Backlog(queues if isinstance(queues, dict) else {})
         self.alarm = Alarm()
+        self.pace = Pace(2)
         self.idle_for: list[float] = []
         self.all_stored = True
         self.dispatcher = Dispatcher(
             Outage(),
-            ClaimOptions(workers=2, queues=None, poll_interval=3600, max_tasks=None),
+            ClaimOptions(workers=2, queues=queues, poll_interval=3600, max_tasks=None),
             self.lease,
             self.backlog,
-            Pace(2),
+            self.pace,
             self.alarm,
             nullcontext(),
             is_all_stored=lambda: self.all_stored,
@@ -61,6 +64,19 @@ class Scene:
             on_idle=self.idle_for.append,
             on_exhausted=lambda: None,
         )
+
+    def run(self, number: int) -> list[str]:
+        """Have tasks begin and end one by one; return their queues in order."""
+        begun = []
+        for _ in range(number):
+            self.turn(1)
+            task = self.backlog.take()
+            assert task
+            begun.append(task.id)
+            self.backlog.done()
+            self.dispatcher.task_ended(task)
+        queues = QueuedTasks.objects.in_bulk(begun)
+        return [queues[pk].queue for pk in begun]
 
     def turn(self, times: int) -> None:
         """Have the dispatcher do some turns, without sleeping before them."""
@@ -226,7 +242,7 @@ def test_idleness_is_counted_from_the_end_of_the_last_task(scene: Scene, clock: 
     clock.now += 5
     scene.alarm.agenda_changed()
     scene.dispatcher.run_once()
-    assert scene.idle_for == [60, 5]
+    assert scene.idle_for == pytest.approx([60, 5])
 
 
 def test_there_is_no_idleness_before_all_outcomes_are_stored(
@@ -338,3 +354,129 @@ def test_no_server_is_idle_while_suspects_wait(scene: Scene) -> None:
     scene.lease.renewed(asked_at=-1e12)  # it may not claim
     scene.dispatcher.run_once()
     assert scene.idle_for == []
+
+
+# Queues with patterns and weights
+
+
+def push_to(queue: str, number: int, priority: int = 0) -> None:
+    """Push tasks to a queue."""
+    using(queue=queue, priority=priority).push_many([(noop, (), {})] * number)
+
+
+def statements(scene: Scene) -> list[str]:
+    """Return the statements of a turn that claims."""
+    scene.alarm.work_is_ready()
+    with CaptureQueriesContext(connection) as queries:
+        scene.dispatcher.run_once()
+    return [query["sql"] for query in queries]
+
+
+def claims_of(found: list[str]) -> list[str]:
+    """Keep the statements that choose what to claim."""
+    return [sql for sql in found if "priority" in sql and "ORDER BY" in sql]
+
+
+def test_without_weights_tasks_start_by_priority_whatever_their_queue(clock: Clock) -> None:
+    scene = Scene(["first", "sec*"])
+    push_to("first", 3)
+    push_to("second", 2, priority=1)
+    push_to("third", 2, priority=2)
+    assert scene.run(5) == ["second"] * 2 + ["first"] * 3
+
+
+def test_a_flood_shares_with_the_others_by_weight_when_tasks_are_claimed_singly(
+    clock: Clock,
+) -> None:
+    scene = Scene({"flood": 3, "mail-*": 1})
+    push_to("flood", 40, priority=9)
+    push_to("mail-a", 4)
+    push_to("mail-b", 1)
+    order = scene.run(20)
+    assert order.count("flood") == 15
+    assert sorted(set(order)) == ["flood", "mail-a", "mail-b"]
+
+
+def test_a_flood_that_is_claimed_by_the_hundred_shares_as_well(clock: Clock) -> None:
+    scene = Scene({"flood": 1, "mail": 1})
+    push_to("flood", 300)
+    for _ in range(9):
+        scene.pace.record(0.001)
+    assert scene.run(50) == ["flood"] * 50
+    push_to("mail", 10)
+    scene.alarm.work_is_ready()
+    assert scene.backlog.waiting > 20  # of the flood
+    assert scene.run(30).count("mail") == 10
+
+
+def test_what_one_queue_leaves_of_its_share_is_for_the_others(clock: Clock) -> None:
+    scene = Scene({"empty": 97, "short": 2, "flood": 1})
+    push_to("flood", 9)
+    push_to("short", 1)
+    scene.turn(1)
+    assert scene.backlog.waiting == 2
+    assert sorted(scene.run(10)) == ["flood"] * 9 + ["short"]
+
+
+def test_a_queue_counts_for_the_first_entry_that_it_is_like(clock: Clock) -> None:
+    scene = Scene({"mail-urgent": 1, "mail-*": 1})
+    push_to("mail-slow", 30, priority=9)
+    push_to("mail-urgent", 5)
+    assert scene.run(10).count("mail-urgent") == 5
+
+
+def test_entries_are_served_in_their_own_letters_only(clock: Clock) -> None:
+    scene = Scene({"mail-*": 1, "Slow": 1})
+    for queue in ("MAIL-A", "mail-a", "Mail-a", "slow", "Slow", "SLOW"):
+        push_to(queue, 2, priority=len(queue) if queue.isupper() else 0)
+    assert sorted(scene.run(4)) == ["Slow", "Slow", "mail-a", "mail-a"]
+    assert QueuedTasks.objects.ready().count() == 8
+
+
+def test_nobody_asks_for_tasks_of_an_entry_that_has_none(clock: Clock) -> None:
+    scene = Scene({"empty": 5, "mail-*": 1, "other": 1})
+    scene.turn(2)
+    assert not claims_of(statements(scene))
+    push_to("mail-a", 1)
+    assert len(claims_of(statements(scene))) == 1
+
+
+def test_without_weights_a_claim_is_the_only_statement_before_the_task(clock: Clock) -> None:
+    scene = Scene(["mail", "other"])
+    scene.turn(2)
+    push_to("mail", 1)
+    claim, *_ = [sql for sql in statements(scene) if "SAVEPOINT" not in sql]
+    assert claims_of([claim])
+
+
+def test_what_was_claimed_before_the_database_failed_is_run(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene({"one": 1, "other": 1})
+    push_to("one", 1)
+    push_to("other", 1)
+    claim = lifecycle.claim
+    calls: list[Any] = []
+
+    def fail_the_second_time(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OperationalError("server closed the connection unexpectedly")
+        return claim(*arguments)
+
+    monkeypatch.setattr(lifecycle, "claim", fail_the_second_time)
+    with pytest.raises(OperationalError):
+        scene.dispatcher.run_once()
+    assert scene.backlog.waiting == 1
+    scene.turn(1)
+    assert scene.backlog.waiting == 2
+
+
+def test_what_is_given_back_does_not_count_for_the_shares(clock: Clock) -> None:
+    scene = Scene({"one": 1, "other": 1})
+    push_to("one", 20)
+    scene.turn(1)
+    scene.backlog.last_moved = 0.0  # the workers are busy with slow tasks
+    scene.turn(1)
+    push_to("other", 20)
+    assert sorted(scene.run(4)) == ["one", "one", "other", "other"]

@@ -1,5 +1,6 @@
 """The moves of a task, each fenced by owner and claim number."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,7 @@ from tests.site.tasks import add, noop
 
 pytestmark = pytest.mark.django_db
 
+ODD_QUEUES = ["mail-a", "Mail-a", "mail-b", "Mail-b", "50%", "50%\\off", "café", "two\nlines"]
 ERROR = ErrorReport("ValueError", "as asked", "Traceback ...")
 
 
@@ -76,6 +78,36 @@ class TestClaim:
         using(queue="mail").push(noop)
         slow = using(queue="slow").push(noop)
         assert [task.id for task in lifecycle.claim(a_server().pk, 1, 9, ["slow"])] == [slow.pk]
+
+    @pytest.mark.parametrize(
+        ("queues", "taken"),
+        [
+            (["mail-*"], ["mail-a", "mail-b"]),
+            (["mail-a", "Mail-*"], ["mail-a", "Mail-a", "Mail-b"]),
+            (["MAIL-B"], []),
+            (["mail*", "50%"], ["mail-a", "mail-b", "50%"]),
+            (["50%*"], ["50%", "50%\\off"]),
+            (["5_*", "50%\\*"], ["50%\\off"]),
+            (["*é*"], ["café"]),
+            (["two*"], ["two\nlines"]),
+            (["two"], []),
+            ({"*": 1}, None),
+        ],
+    )
+    def test_takes_from_queues_of_a_name_or_pattern(
+        self, queues: Collection[str], taken: list[str] | None
+    ) -> None:
+        pushed = {using(queue=queue).push(noop).pk: queue for queue in ODD_QUEUES}
+        claimed = [pushed[task.id] for task in lifecycle.claim(a_server().pk, 1, 99, queues)]
+        expected = [queue for queue in ODD_QUEUES if taken is None or queue in taken]
+        assert claimed == expected
+
+    def test_is_narrowed_to_some_of_the_queues(self) -> None:
+        for queue in ("mail-a", "mail-b", "slow"):
+            using(queue=queue).push(noop)
+        server = a_server().pk
+        assert len(lifecycle.claim(server, 1, 9, ["mail-*"], ["mail-b", "slow"])) == 1
+        assert len(lifecycle.claim(server, 2, 9, ["mail-*"])) == 1
 
     def test_leaves_what_is_not_due(self) -> None:
         using(run_after=timedelta(hours=1)).push(noop)
@@ -200,6 +232,24 @@ class TestLook:
         found = agenda.look(server.pk, ["slow"])
         assert not found.ready
         assert found.next_due == pytest.approx(600, abs=30)
+
+    def test_finds_ready_and_deferred_tasks_of_its_patterns(self) -> None:
+        server = a_server()
+        using(queue="mail-a").push(noop)
+        using(queue="slow-a", run_after=timedelta(minutes=10)).push(noop)
+        found = agenda.look(server.pk, ["none", "mail-*"])
+        assert (found.ready, found.next_due) == (True, None)
+        found = agenda.look(server.pk, ["none", "slow-*"])
+        assert not found.ready
+        assert found.next_due == pytest.approx(600, abs=30)
+
+    @pytest.mark.parametrize("number", [0, 1, 15, 16, 17, 40])
+    def test_names_each_queue_that_has_ready_tasks(self, number: int) -> None:
+        names = [f"queue-{position}" for position in range(number)]
+        for name in names * 2:
+            using(queue=name).push(noop)
+        using(queue="later", run_after=timedelta(hours=1)).push(noop)
+        assert sorted(agenda.ready_queues()) == sorted(names)
 
     def test_finds_servers_whose_lease_is_over(self) -> None:
         server = a_server()

@@ -21,6 +21,14 @@ def backlog_of(*tasks: Claimed) -> Backlog:
     return backlog
 
 
+def fair_backlog(**lanes: list[Claimed]) -> Backlog:
+    """Return a backlog whose lanes have these tasks, and the weights 3, 1, ..., 1."""
+    backlog = Backlog({lane: 1 if number else 3 for number, lane in enumerate(lanes)})
+    for lane, tasks in lanes.items():
+        backlog.put(tasks, lane)
+    return backlog
+
+
 def taken(backlog: Backlog, number: int) -> list[int | None]:
     """Return the ids of the next tasks, None for an end."""
     tasks = [backlog.take() for _ in range(number)]
@@ -142,3 +150,38 @@ def test_what_waits_is_not_done() -> None:
     assert not backlog.is_done
     backlog.done()
     assert backlog.is_done
+
+
+def test_lanes_share_what_is_taken_whatever_the_priorities() -> None:
+    heavy, light = [task(number, 9) for number in range(30)], [task(99, -9), task(98, -9)]
+    order = taken(fair_backlog(heavy=heavy, light=light), 8)
+    assert order.count(98) == order.count(99) == 1
+    assert order.index(98) < order.index(99)  # within a lane by priority and push
+
+
+def test_in_a_lane_a_later_claim_of_higher_priority_goes_ahead() -> None:
+    backlog = fair_backlog(one=[task(1), task(2)], other=[])
+    backlog.put([task(3, 1)], "one")
+    assert taken(backlog, 3) == [3, 1, 2]
+
+
+def test_what_has_no_lane_is_taken_before_what_has_one() -> None:
+    backlog = fair_backlog(one=[task(1, 100)])
+    backlog.put([task(2)])
+    assert taken(backlog, 2) == [2, 1]
+
+
+def test_room_is_split_by_what_the_lanes_have_and_the_drained_does_not_count() -> None:
+    backlog = fair_backlog(heavy=[task(number) for number in range(12)], light=[])
+    assert backlog.split(4, ["heavy", "light"]) == {"light": 4}
+    assert len(backlog.drain()) == 12
+    assert backlog.split(4, ["heavy", "light"]) == {"heavy": 3, "light": 1}
+    assert (backlog.waiting, backlog.unfinished) == (0, 0)
+
+
+def test_nothing_is_handed_out_of_lanes_after_the_end() -> None:
+    backlog = fair_backlog(one=[task(1, 100)], other=[task(2)])
+    backlog.end()
+    assert taken(backlog, 3) == [None, None, None]
+    assert [claimed.id for claimed in backlog.drain()] == [1, 2]
+    assert taken(backlog, 1) == [None]

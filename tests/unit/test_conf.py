@@ -116,6 +116,9 @@ def test_settings_are_read_live() -> None:
         ("QUEUES", "mail", ["mail"]),
         ("QUEUES", "mail,reports", ["mail", "reports"]),
         ("QUEUES", "mail, reports", ["mail", "reports"]),
+        ("QUEUES", "default,mail-*", ["default", "mail-*"]),
+        ("QUEUES", "default=3,mail-*=1", {"default": 3, "mail-*": 1}),
+        ("QUEUES", "default = 3, mail-*, a=b=2", {"default": 3, "mail-*": 1, "a=b": 2}),
         ("ALIASES", "a.b=c.d", {"a.b": "c.d"}),
         ("ALIASES", "a.b = c.d, a.b.c=c.d", {"a.b": "c.d", "a.b.c": "c.d"}),
         ("ALIASES", "", {}),
@@ -150,7 +153,10 @@ PORT = "a port number from 1 to 65535"
 COUNT = "a whole number from 1"
 SECONDS = "seconds: a number from 0, or a timedelta"
 PERIOD = "seconds: a number above 0 and up to a day, or a timedelta"
-NAMES = "a list of names, or None for all"
+QUEUES = (
+    "a list of names or patterns, a dictionary of their weights (whole numbers from 1),"
+    " or None for all"
+)
 ALIAS = "the alias of one of DATABASES, or None"
 ALIASES = "a dictionary of present dotted paths by former ones, none of them both"
 SERIALIZERS = 'one of "auto", "json", "pickle"'
@@ -167,7 +173,11 @@ REFUSED: list[tuple[str, object, str]] = [
     ("RETRY_DELAY", 1j, SECONDS),
     *(("LEASE", value, PERIOD) for value in (0, 0.0, -1, True, "30", None, float("nan"))),
     ("LEASE", timedelta(0), PERIOD),
-    *(("QUEUES", value, NAMES) for value in ("mail", [], (), [""], [1], [None], {"a": 1}, 5)),
+    *(("QUEUES", value, QUEUES) for value in ("mail", [], (), [""], [1], [None], 5)),
+    ("QUEUES", {}, QUEUES),
+    *(("QUEUES", {"mail": weight}, QUEUES) for weight in (0, -1, 0.5, True, "1", None)),
+    *(("QUEUES", {"mail": 1, name: 1}, QUEUES) for name in ("", 1, None, "a\0", "x" * 101)),
+    *(("QUEUES", [name], QUEUES) for name in ("a\0*", "x" * 101, "x" * 101 + "*", "\ud800")),
     *(("DATABASE", value, ALIAS) for value in ("elsewhere", "", 1, ["default"], True)),
     *(("ALIASES", value, ALIASES) for value in (None, ["a.b"], "a.b=c.d", 5)),
     ("ALIASES", {"a.b"}, ALIASES),
@@ -223,6 +233,11 @@ def test_a_number_too_large_for_a_float_is_refused(key: str) -> None:
         ("LEASE", "inf"),
         ("EAGER", "maybe"),
         ("QUEUES", ""),
+        ("QUEUES", "mail=0"),
+        ("QUEUES", "mail=much"),
+        ("QUEUES", "mail="),
+        ("QUEUES", "=3"),
+        ("QUEUES", "mail=1,mail=2"),
         ("TASKS_HOST", ""),
         ("DATABASE", "elsewhere"),
         ("SERIALIZER", "yaml"),

@@ -91,8 +91,9 @@ def add_service_options(parser: CommandParser) -> None:
     )
     parser.add_argument(
         "--queues",
-        type=value_of(kinds.NAMES),
-        help="names of the queues to serve, with commas (QUEUES)",
+        type=value_of(kinds.QUEUES),
+        help="names or patterns (*) of the queues to serve, with commas, and weights if they are"
+        " to share: default=3,mail-*=1 (QUEUES)",
     )
     parser.add_argument(
         "--max-memory",

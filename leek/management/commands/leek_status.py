@@ -13,6 +13,7 @@ from leek.conf import config
 from leek.exceptions import ServerUnreachable
 from leek.management.base import LeekCommand
 from leek.protocol import Reply
+from leek.queues import described
 
 QUESTIONS = ("ping", "waiting", "handled")
 WORKER_OFF, NO_SERVER = 1, 2  # exit codes
@@ -91,13 +92,22 @@ def as_text(figures: status.Figures, reply: Reply | None) -> str:
         f"Failed: {figures.failed}",
         f"Worker at {place}: {worker}",
     ]
-    for server in figures.servers:
-        queues = "all queues" if server.queues is None else f"queues {', '.join(server.queues)}"
-        lines.append(
-            f"Server {server.host} {server.address}:{server.port}, process {server.pid}:"
-            f" {server.workers} Worker(s), {queues}, {server.running} task(s)"
-        )
-    return "\n".join([*lines, *map(schedule_as_text, figures.schedules)])
+    return "\n".join(
+        [
+            *lines,
+            *map(server_as_text, figures.servers),
+            *map(schedule_as_text, figures.schedules),
+        ]
+    )
+
+
+def server_as_text(server: status.ServerFigures) -> str:
+    """Return the line of a server."""
+    queues = described(server.weights or server.queues)
+    return (
+        f"Server {server.host} {server.address}:{server.port}, process {server.pid}:"
+        f" {server.workers} Worker(s), {queues}, {server.running} task(s)"
+    )
 
 
 def schedule_as_text(schedule: status.ScheduleFigures) -> str:

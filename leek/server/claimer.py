@@ -1,0 +1,92 @@
+"""Claims ready rows of the queues that are served, all alike or each by its weight."""
+
+import itertools
+from contextlib import AbstractContextManager
+
+from leek import agenda, lifecycle
+from leek.outcome import Claimed
+from leek.queues import Queues, entry_of, is_pattern
+from leek.server.backlog import Backlog
+from leek.server.heartbeat import Lease
+
+
+class Claimer:
+    """Takes ready rows for this server, and hands them on to the backlog.
+
+    It never looks for due tasks or for other servers', and keeps in mind a claim whose answer got
+    lost. `kept` is the number of tasks that were claimed and not given back.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        queues: Queues,
+        backlog: Backlog,
+        write_lock: AbstractContextManager[object],
+    ) -> None:
+        self.kept = 0
+        self._lease = lease
+        self._queues = queues
+        self._has_patterns = any(map(is_pattern, queues or ()))
+        self._backlog = backlog
+        self._write_lock = write_lock
+        self._numbers = itertools.count(1)
+        self._doubtful: tuple[int, int] | None = None  # a claim whose answer got lost
+
+    def claim(self, room: int) -> int:
+        """Claim up to so many ready tasks, and return how many there were."""
+        if isinstance(self._queues, dict):
+            return self._claim_by_weight(room)
+        if self._has_patterns:
+            names = [name for lane in self._ready().values() for name in lane]
+            return self._claim(room, names) if names else 0
+        return self._claim(room)
+
+    def claim_suspect(self) -> list[Claimed]:
+        """Claim one suspect, if there is any, for the caller to hand on."""
+        claimed = lifecycle.claim_suspect(*self._next_number(), self._queues)
+        self._doubtful = None
+        return claimed
+
+    def hand_on(self, claimed: list[Claimed], lane: str | None = None) -> None:
+        """Have the workers run these."""
+        self.kept += len(claimed)
+        self._backlog.put(claimed, lane)
+
+    def release_doubtful(self) -> bool:
+        """Give back what a claim took whose answer got lost; return whether there was one."""
+        if self._doubtful is None:
+            return False
+        lifecycle.release_claim(*self._doubtful)
+        self._doubtful = None
+        return True
+
+    def _claim_by_weight(self, room: int) -> int:
+        """Claim from each entry that has ready tasks; what one leaves is for the others."""
+        ready, number = self._ready(), 0
+        while ready and number < room:
+            for lane, share in self._backlog.split(room - number, ready).items():
+                claimed = self._claim(share, ready[lane], lane)
+                number += claimed
+                if claimed < share:
+                    del ready[lane]
+        return number
+
+    def _ready(self) -> dict[str, list[str]]:
+        """Return the names of the queues with ready tasks, by the entry that they are of."""
+        ready: dict[str, list[str]] = {}
+        for name in agenda.ready_queues():
+            if (entry := entry_of(name, self._queues or ())) is not None:
+                ready.setdefault(entry, []).append(name)
+        return ready
+
+    def _claim(self, limit: int, among: list[str] | None = None, lane: str | None = None) -> int:
+        with self._write_lock:
+            claimed = lifecycle.claim(*self._next_number(), limit, self._queues, among)
+        self._doubtful = None
+        self.hand_on(claimed, lane)
+        return len(claimed)
+
+    def _next_number(self) -> tuple[int, int]:
+        self._doubtful = (self._lease.server_id, next(self._numbers))
+        return self._doubtful

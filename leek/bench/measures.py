@@ -132,10 +132,14 @@ class Measures:
 
     def await_rest(self) -> None:
         """Wait until all that was pushed is run, and stored."""
-        while int(client.ask("handled", host=HOST, port=self._port).value) < self._pushed:
-            self._pause()
+        self.await_handled(self._pushed)
         tasks = QueuedTasks.objects.using(self._alias)
         while tasks.ready().exists() or tasks.running().exists():
+            self._pause()
+
+    def await_handled(self, number: int) -> None:
+        """Wait until so many attempts have ended since the server's start."""
+        while int(client.ask("handled", host=HOST, port=self._port).value) < number:
             self._pause()
 
     def _pause(self) -> None:

@@ -180,7 +180,8 @@ class Dispatcher(Service):
         if found.next_due is not None:
             self._look_in(found.next_due)
         if found.next_due == 0:
-            lifecycle.promote(self._options.queues, PROMOTE_BATCH)
+            with self._write_lock:
+                lifecycle.promote(self._options.queues, PROMOTE_BATCH)
         if not found.registered:
             self._on_lost_lease()
         if found.dead_servers:

@@ -27,6 +27,7 @@ MEASURES = (
     Measure("rates", "rates"),
     Measure("idle", "waiting"),
     Measure("start", "waiting"),
+    Measure("due", "waiting"),
     Measure("recovery", "waiting"),
     Measure("sleepers", "load"),
     Measure("crowded", "rates", is_long=True),

@@ -12,6 +12,8 @@ class Sizes:
     pushes: int = 500
     idle_seconds: float = 30.0
     starts: int = 5
+    delayed: int = 1_000
+    delayed_seconds: float = 5.0
     sleepers: int = 400
     finished: int = 1_000_000
     deferred: int = 100_000
@@ -27,6 +29,8 @@ HELP = {
     "pushes": "pushed one by one, and to an idle server",
     "idle_seconds": "for which an idle server is watched",
     "starts": "of a server, to its first task",
+    "delayed": "tasks that each have a due time",
+    "delayed_seconds": "over which their due times are spread",
     "sleepers": "tasks that sleep 50 ms, for 16 Workers",
     "finished": "finished rows beside which is drained",
     "deferred": "rows due in a year beside which is drained",

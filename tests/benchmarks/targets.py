@@ -55,6 +55,8 @@ TARGETS = {
     "cpu": Target("processor of an idle server", "% of a core", at_most={"": 0.3}),
     "memory": Target("memory of an idle server", "MB", at_most={"": 60}),
     "start": Target("launch to first task", "s", at_most={"": 0.4}),
+    "due_p50": Target("due time to start, p50", "ms"),
+    "due_p99": Target("due time to start, p99", "ms", at_most={"": 50}),
     "recovery": Target("launch after kill -9 to first replayed task", "s", at_most={"": 1}),
     "sleepers": Target("time of sleepers beside the ideal", at_most={"": 1.05}),
     "growth": Target("memory that many tasks add", "MB", at_most={"": 5}),

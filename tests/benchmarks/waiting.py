@@ -1,15 +1,18 @@
 """What an idle server costs, and how soon one is at work."""
 
 import os
+import random
 import tempfile
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 
+from django.db import transaction
 from django.utils import timezone
 
-from leek.api import push_many, push_task_to_queue
+from leek.api import push_many, push_task_to_queue, using
+from leek.bench.measures import percentiles
 from leek.models import QueuedTasks, SuccessTasks
 from tests.benchmarks.site import measures_at, running_server
 from tests.benchmarks.sizes import Sizes
@@ -47,6 +50,25 @@ def start(sizes: Sizes) -> dict[str, float]:
     """Return the seconds from the launch of a server to the start of a task that waits for it."""
     times = [_time_to_start(free_port(), push_task_to_queue(noop).pk) for _ in range(sizes.starts)]
     return {"start": median(times)}
+
+
+def due(sizes: Sizes) -> dict[str, float]:
+    """Return how long after its due time a deferred task starts, in milliseconds."""
+    chance = random.Random(0)
+    with running_server() as server:
+        begin = timezone.now() + timedelta(seconds=SETTLING)
+        with transaction.atomic():
+            for _ in range(sizes.delayed):
+                delay = timedelta(seconds=chance.uniform(0, sizes.delayed_seconds))
+                using(run_after=begin + delay).push(noop)
+        time.sleep(SETTLING + sizes.delayed_seconds)  # who looks keeps SQLite waiting
+        measures_at(server, sizes.delayed).await_handled(sizes.delayed)
+        wait_until(lambda: SuccessTasks.objects.count() == sizes.delayed, "the outcomes")
+    times = SuccessTasks.objects.values_list("started_at", "task__run_after")
+    waits = [(started - due_at).total_seconds() * 1000 for started, due_at in times]
+    assert min(waits) >= 0, "a task has started early"
+    middle, late = percentiles(waits)
+    return {"due_p50": middle, "due_p99": late}
 
 
 def recovery(sizes: Sizes) -> dict[str, float]:

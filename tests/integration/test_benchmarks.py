@@ -16,6 +16,8 @@ SMALL = {
     "pushes": 5,
     "idle-seconds": 0.1,
     "starts": 1,
+    "delayed": 20,
+    "delayed-seconds": 0.1,
     "sleepers": 16,
     "finished": 100,
     "deferred": 10,

@@ -88,8 +88,21 @@ class TestStatus:
         assert (figures["waiting"], figures["oldest_waiting"]) == (0, None)
         (found,) = figures["servers"]
         assert (found["port"], found["workers"], found["queues"]) == (server.port, 2, ["mail"])
+        assert found["weights"] is None
         asked = json.loads(manage("leek_status", "ping", "--json").stdout)
         assert asked == {"sent": "ping", "received": [True, "I'm OK"]}
+
+    def test_tells_the_queues_of_a_server_with_their_weights(
+        self, start_server: StartServer
+    ) -> None:
+        start_server("--queues", "default=3,mail-*=1")
+        (found,) = json.loads(manage("leek_status", "--json").stdout)["servers"]
+        assert sorted(found["queues"]) == ["default", "mail-*"]
+        assert found["weights"] == {"default": 3, "mail-*": 1}
+        assert re.search(
+            "queues (default=3, mail-[*]=1|mail-[*]=1, default=3), 0 task",
+            manage("leek_status").stdout,
+        )
 
 
 @pytest.mark.django_db
@@ -351,6 +364,7 @@ def test_a_failed_task_runs_again(start_server: StartServer, tmp_path: Any) -> N
         (["--shutdown-timeout=inf"], "--shutdown-timeout: 'inf'"),
         (["--idle-timeout=soon"], "--idle-timeout: 'soon'"),
         (["--queues=,"], "--queues: ','. Give a list of names"),
+        (["--queues=mail=0"], "--queues: 'mail=0'. Give a list of names"),
         (["--port=70000"], "--port: '70000'. Give a port number from 0 to 65535"),
         (["--host=no.such.host.invalid"], "cannot listen"),
     ],

@@ -1,13 +1,16 @@
 """A real leek_server at work."""
 
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
 
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import ResultNotStored, TaskFailed
@@ -247,6 +250,41 @@ class TestTheServer:
         using(queue="slow").push(tasks.noop).wait(60)
         other.refresh_from_db()
         assert other.state == State.READY
+
+    def test_serves_the_queues_that_are_like_a_pattern(self, start_server: StartServer) -> None:
+        start_server("--queues", "mail-*,slow")
+        others = [using(queue=queue).push(tasks.noop) for queue in ("mail", "Mail-a", "slow-a")]
+        for queue in ("mail-a", "mail-", "slow"):
+            using(queue=queue).push(tasks.noop).wait(60)
+        for row in others:
+            row.refresh_from_db()
+            assert row.state == State.READY
+
+    @pytest.mark.parametrize("workers", ["1", "3"])
+    def test_lets_no_flood_keep_other_queues_waiting(
+        self, start_server: StartServer, workers: str
+    ) -> None:
+        using(queue="flood", priority=9).push_many([(tasks.nap_and_record, ("flood",), {})] * 300)
+        start_server("--queues", "flood=3,mail-*=1", "--workers", workers)
+        wait_until(lambda: len(order_of_runs()) >= 20, "the flood")
+        using(queue="mail-a").push_many([(tasks.nap_and_record, ("few",), {})] * 6)
+        begun = len(order_of_runs())
+        wait_until(lambda: len(order_of_runs()) == 306, "all tasks")
+        places = [place for place, tag in enumerate(order_of_runs()) if tag == "few"]
+        assert max(places) < begun + 100
+
+    def test_starts_no_deferred_task_before_it_is_due(self, start_server: StartServer) -> None:
+        chance = random.Random(7)
+        start_server("--workers", "2", LEEK_POLL_INTERVAL="3600")
+        begin = timezone.now()
+        with transaction.atomic():
+            for _ in range(150):
+                moment = begin + timedelta(seconds=chance.uniform(0.2, 2.5))
+                using(run_after=moment, priority=chance.randint(-9, 9)).push(tasks.noop)
+        wait_until(lambda: SuccessTasks.objects.count() == 150, "all tasks")
+        late = SuccessTasks.objects.filter(started_at__gte=F("task__run_after"))
+        assert late.count() == 150
+        assert not FailedTasks.objects.exists()
 
     def test_starts_a_deferred_task_when_it_is_due(self, start_server: StartServer) -> None:
         start_server(LEEK_POLL_INTERVAL="3600")

@@ -48,6 +48,12 @@ def record(tag: str) -> None:
     Runs.objects.create(tag=tag, process=os.getpid())
 
 
+def nap_and_record(tag: str) -> None:
+    """Leave a row that tells of this run, after a moment."""
+    time.sleep(0.005)
+    record(tag)
+
+
 def create_group(name: str) -> None:
     """Add a group; the name must be new."""
     Group.objects.create(name=name)

@@ -699,6 +699,25 @@ def test_aliases_are_spelt_alike_in_both_places(
     assert names["TASKS_QUEUE"] == {"ALIASES": config.ALIASES}
 
 
+@executes("queues-by-name", "queues-by-weight", "queues-by-option")
+def test_queues_are_spelt_alike_in_all_places(
+    blocks: list[Block], start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *settings, console = blocks
+    texts = re.findall(r"LEEK_QUEUES=(\S*\*\S*)", literals(section("Queues")))
+    for block, text in zip(settings, texts, strict=True):
+        names: dict[str, Any] = {}
+        exec(block.text, names)
+        monkeypatch.setenv("LEEK_QUEUES", text)
+        assert names["TASKS_QUEUE"] == {"QUEUES": config.QUEUES}
+    ((command, printed),) = console.session()
+    name, *arguments = arguments_of(command)
+    assert (name, printed) == ("leek_server", "leek_server is ready at localhost:8002")
+    assert parsed(name, arguments).queues == config.QUEUES
+    start_server(*arguments)
+    using(queue="mail-news").push(noop).wait(60)
+
+
 # Commands
 
 

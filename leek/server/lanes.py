@@ -43,14 +43,14 @@ class LaneQueue(PriorityQueue[Entry]):
 
     def _put(self, item: Entry) -> None:
         if (lane := item[-1]) is None:
-            super()._put(item)
+            heappush(self.queue, item)
         else:
             heappush(self._lanes[lane], item)
             self._in_lanes += 1
 
     def _get(self) -> Entry:
         if self.queue:
-            return super()._get()
+            return heappop(self.queue)
         lane = self._shares.next([lane for lane, entries in self._lanes.items() if entries])
         self._shares.took(lane)
         self._in_lanes -= 1

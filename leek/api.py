@@ -3,6 +3,7 @@
 push_task_to_queue(send_mail, subject="Hi", message="...", from_email=None, recipient_list=[to])
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,9 @@ __all__ = [
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
+# PostgreSQL stores no NUL, UTF-8 no half of a pair; MySQL compares as if spaces followed.
+_UNIQUE_KEY = re.compile(r"(?!\s)[^\0\ud800-\udfff]{1,255}(?<!\s)")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -42,6 +46,7 @@ class Options:
 
     said: Policy = NOTHING
     run_after: datetime | timedelta | None = None
+    unique: str | None = None
 
     def push(self, a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> QueuedTasks:
         """Push a task with these options; see `push_task_to_queue`."""
@@ -66,12 +71,17 @@ class Options:
             config.SERIALIZER,
             said=self.said,
             run_after=self.run_after,
+            unique=self.unique,
         )
-        rows = lifecycle.push(values)
+        if self.unique is None:
+            rows = new = lifecycle.push(values)
+        else:
+            rows = [lifecycle.push_unique(task) for task in values]
+            new = [row for row in rows if not row.duplicate]
         if config.EAGER:
-            for row in rows:
+            for row in new:
                 eager.run(row)
-        elif rows:
+        elif new:
             on_commit_once(queue_database(), hint)
         return rows
 
@@ -107,17 +117,22 @@ def push_many(tasks: Iterable[TaskTuple]) -> list[QueuedTasks]:
 
 
 def using(
-    *, run_after: datetime | timedelta | None = None, **options: Unpack[PolicyOptions]
+    *,
+    run_after: datetime | timedelta | None = None,
+    unique: str | None = None,
+    **options: Unpack[PolicyOptions],
 ) -> Options:
     """Return options to push with: `using(priority=10).push(send_mail, ...)`.
 
     `queue` is a name of up to 100 characters, "default" if left out. `priority` goes from -100 to
     100, the highest first, and is 0 if left out. `run_after` is when the task may start, or how
-    long from now. The others are those of `leek.policy.policy`, whose decorator they win over.
+    long from now. `unique` is a key that only one unfinished task has: if there is one, nothing is
+    stored, and the push returns its row, with `duplicate` True. The others are those of
+    `leek.policy.policy`, whose decorator they win over.
     Raise InvalidTask where a value is not one of these.
     """
     _check_run_after(run_after)
-    return Options(policy_from(options), run_after)
+    return Options(policy_from(options), run_after, _checked_key(unique))
 
 
 def _check_run_after(run_after: object) -> None:
@@ -126,6 +141,17 @@ def _check_run_after(run_after: object) -> None:
     if isinstance(run_after, datetime) and timezone.is_naive(run_after) == settings.USE_TZ:
         remedy = "with a time zone" if settings.USE_TZ else "without a time zone"
         raise InvalidTask(f"run_after is {run_after!r}. Give a datetime {remedy} (see USE_TZ).")
+
+
+def _checked_key(key: object) -> str | None:
+    if key is None:
+        return None
+    if isinstance(key, str) and _UNIQUE_KEY.fullmatch(key):
+        return str.__str__(key)  # of an enumeration, its value
+    raise InvalidTask(
+        f"unique is {short_repr(key)}. Give a text of 1 to 255 characters, without white space"
+        " around it, and without what a database cannot store."
+    )
 
 
 def _parts(task: Any) -> tuple[Any, Sequence[Any], Mapping[str, Any]]:

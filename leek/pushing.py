@@ -8,7 +8,7 @@ from leek import serializer
 from leek.exceptions import InvalidTask
 from leek.models import State, queue_database
 from leek.policy import NOTHING, Policy, atomic_refusal, policy_of, stored
-from leek.task import check_arguments, path_of, unwrap
+from leek.task import check_arguments, path_of, short_repr, unwrap
 
 TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 
@@ -24,17 +24,25 @@ def new_rows(
     *,
     said: Policy = NOTHING,
     run_after: datetime | timedelta | None = None,
+    unique: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return tasks that are pushed now as `leek.lifecycle.push` takes them.
 
     `mode` is the setting SERIALIZER; what is `said` here wins over the policies of the functions.
-    Raise InvalidTask where a callable, its arguments or its policy cannot be stored.
+    Raise InvalidTask where a callable, its arguments or its policy cannot be stored, and where a
+    `unique` key would be that of several tasks.
     """
+    if unique is not None and len(tasks) > 1:
+        raise InvalidTask(
+            f"{len(tasks)} tasks cannot be pushed as {short_repr(unique)}: a unique key names one"
+            " task. Push them one by one, each with a key of its own."
+        )
     due = _due(run_after, now)
     common = {
         "state": State.DEFERRED.value if due > now else State.READY.value,
         "run_after": due,
         "pushed_at": now,
+        "unique_key": unique,
     }
     return [common | _content(*task, said, mode) for task in tasks]
 

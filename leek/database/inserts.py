@@ -7,7 +7,11 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from django.db import connections, models, transaction
+from django.db import Error, connections, models, transaction
+
+# https://mariadb.com/kb/en/mariadb-error-codes/. Those who wait for an insertion that is rolled
+# back meet in a deadlock.
+_DUPLICATE, _DEADLOCK = 1062, 1213
 
 Values = Sequence[Any]
 Row = TypeVar("Row", bound=models.Model)
@@ -20,17 +24,42 @@ def insert_rows(alias: str, model: type[Row], rows: Sequence[dict[str, Any]]) ->
     """
     if not rows:
         return []
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    names = tuple(field.attname for field in fields)
-    defaults = {field.attname: field.get_default() for field in fields}
-    pick = itemgetter(*names)
-    values = [pick(defaults | row) for row in rows]
+    names, values = _completed(model, rows)
     ids = _insertion(alias, model, model._meta.db_table, names).run_for_ids(values)
-    all_names = (model._meta.pk.attname, *names)  # an automatic id is a model's first field
-    return [
-        model.from_db(alias, all_names, (row_id, *row))
-        for row_id, row in zip(ids, values, strict=True)
-    ]
+    return _loaded(alias, model, names, ids, values)
+
+
+def insert_unless_taken(
+    alias: str, model: type[Row], row: dict[str, Any], unique: str
+) -> Row | None:
+    """Insert a row and return it with its id; None if another has its value of a unique field.
+
+    Who is just inserting that value, or giving it up, is waited for. An open transaction takes
+    further statements in either case.
+    """
+    if not connections[alias].features.supports_update_conflicts_with_target:
+        return _look_then_insert(alias, model, row, unique)
+    names, values = _completed(model, [row])
+    insertion = _insertion(alias, model, model._meta.db_table, names)
+    row_id = insertion.run_unless_taken(values[0], unique)
+    return None if row_id is None else _loaded(alias, model, names, [row_id], values)[0]
+
+
+def _look_then_insert(alias: str, model: type[Row], row: dict[str, Any], unique: str) -> Row | None:
+    """Do as `insert_unless_taken` on MySQL, which locks for its refusal the row that it is due to.
+
+    The lock lasts as long as the transaction, so that it is worth a look to go without.
+    """
+    if model._default_manager.using(alias).filter(**{unique: row[unique]}).exists():
+        return None
+    try:
+        with transaction.atomic(using=alias):
+            return insert_rows(alias, model, [row])[0]
+    except Error as error:
+        is_open = connections[alias].in_atomic_block
+        if error.args[0] == _DUPLICATE or (error.args[0] == _DEADLOCK and not is_open):
+            return None
+        raise
 
 
 def insert_values(
@@ -39,6 +68,32 @@ def insert_values(
     """Insert rows, all or none, given by the values of these attributes of a model."""
     if rows:
         _insertion(alias, model, model._meta.db_table, names).run(rows)
+
+
+def _completed(
+    model: type[models.Model], rows: Sequence[dict[str, Any]]
+) -> tuple[tuple[str, ...], list[Values]]:
+    """Return the names of all attributes but the id, and the values of each row, with defaults."""
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    names = tuple(field.attname for field in fields)
+    defaults = {field.attname: field.get_default() for field in fields}
+    pick = itemgetter(*names)
+    return names, [pick(defaults | row) for row in rows]
+
+
+def _loaded(
+    alias: str,
+    model: type[Row],
+    names: tuple[str, ...],
+    ids: Sequence[int],
+    values: Sequence[Values],
+) -> list[Row]:
+    """Return inserted rows as if they were loaded."""
+    all_names = (model._meta.pk.attname, *names)  # an automatic id is a model's first field
+    return [
+        model.from_db(alias, all_names, (row_id, *row))
+        for row_id, row in zip(ids, values, strict=True)
+    ]
 
 
 class _Insertion:
@@ -87,6 +142,20 @@ class _Insertion:
                 else:
                     ids.append(ops.last_insert_id(cursor, *self._id))
         return ids
+
+    def run_unless_taken(self, row: Values, unique: str) -> int | None:
+        """Insert a row and return its id; None if another has its value of a unique field."""
+        connection = connections[self._alias]
+        (field,) = [field for field in self._fields if field.name == unique]
+        sql, parameters = self._statement([row])
+        sql += f" ON CONFLICT ({connection.ops.quote_name(field.column)}) DO NOTHING"
+        with self._all_or_none(False), connection.cursor() as cursor:
+            if connection.features.can_return_columns_from_insert:
+                cursor.execute(sql + self._returning, parameters)
+                found = cursor.fetchone()
+                return int(found[0]) if found else None
+            cursor.execute(sql, parameters)
+            return connection.ops.last_insert_id(cursor, *self._id) if cursor.rowcount else None
 
     def _all_or_none(self, is_several: bool) -> AbstractContextManager[None]:
         """Return what makes statements one, or a transaction around one unusable where it fails."""

@@ -23,7 +23,7 @@ from leek.lifecycle.admitting import (
 )
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import purge, retry_failed
-from leek.lifecycle.pushing import push
+from leek.lifecycle.pushing import push, push_unique
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
 from leek.lifecycle.rescuing import Rescued, rescue
 from leek.lifecycle.scheduling import begin_schedules, push_due
@@ -49,6 +49,7 @@ __all__ = [
     "purge",
     "push",
     "push_due",
+    "push_unique",
     "release",
     "release_all",
     "release_claim",

@@ -83,6 +83,8 @@ class QueuedTasks(QueueModel):
     progress_total = models.BigIntegerField(_("progress: total"), null=True)
     pushed_at = models.DateTimeField(_("pushed at"))
 
+    duplicate = False  # True of what a push returns that found its unique key taken by this task
+
     objects = QueuedTasksQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:

@@ -17,9 +17,11 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import activate, get_language
 
+from leek.api import push_task_to_queue, using
+from leek.models import QueuedTasks
 from tests.site.models import Runs
 
 _held: list[bytes] = []
@@ -52,6 +54,46 @@ def nap_and_record(tag: str) -> None:
     """Leave a row that tells of this run, after a moment."""
     time.sleep(0.005)
     record(tag)
+
+
+def push_again(key: str) -> list[Any]:
+    """Push a task with a unique key, and tell which row that gave."""
+    row = using(unique=key).push(push_again, key)
+    return [row.pk, row.duplicate]
+
+
+def race(folder: str, number: int, rounds: int) -> None:
+    """Push the same keys as so many other processes, each at once; print which rows that gave."""
+    for each in range(rounds):
+        Path(folder, f"{each}-{os.getpid()}").touch()
+        while len([*Path(folder).glob(f"{each}-*")]) < number:
+            time.sleep(0.0005)
+        row = using(unique=f"round {each}").push(noop)
+        print(each, row.pk, row.duplicate)
+
+
+def count_down(number: int) -> int:
+    """Push this task again for each lower number."""
+    if number:
+        push_task_to_queue(count_down, number - 1)
+    return number
+
+
+def delete_waiting() -> None:
+    """Delete all tasks that wait."""
+    QueuedTasks.objects.ready().delete()
+
+
+def record_and_fail(tag: str) -> None:
+    """Leave a row that tells of this run, and raise ValueError."""
+    record(tag)
+    fail()
+
+
+def insert_group_and_go_on(name: str) -> None:
+    """Add a group by SQL, be it that the name is not new."""
+    with suppress(IntegrityError):
+        insert_group(name)
 
 
 def create_group(name: str) -> None:

@@ -8,20 +8,35 @@ from leek import lifecycle
 from leek.conf import config
 from leek.connections import mended_transaction
 from leek.models import QueuedTasks, queue_database
-from leek.outcome import Failure, Outcome, Retry, Success
+from leek.outcome import ErrorReport, Failure, Outcome, Retry, Success, Undone
 from leek.policy import terms_of_settings
 from leek.server.executor import Executor
+
+_NOT_COMMITTED = ErrorReport(
+    "django.db.utils.DatabaseError", "what the task wrote could not be committed"
+)
 
 
 def run(row: QueuedTasks) -> None:
     """Run a task that was pushed but not claimed, record its outcome and load it into the row."""
+    _record(row, _once(_outcome(row)))
+
+
+def attempt(row: QueuedTasks) -> Outcome:
+    """Do as `run`, but let a task that fails wait for its next try; return what is recorded."""
+    outcome = _outcome(row)
+    _record(row, outcome)
+    return outcome
+
+
+def _outcome(row: QueuedTasks) -> Outcome:
     executor = Executor(terms_of_settings(), config.SERIALIZER, park_for=0, aliases=config.ALIASES)
     claimed = lifecycle.claim_one(row)
     with mended_transaction(queue_database()):
-        outcome = _once(executor.run(claimed))
-    if not (isinstance(outcome, Success) and outcome.is_stored):
-        lifecycle.settle([outcome])
-    row.refresh_from_db()
+        outcome = executor.run(claimed)
+    if isinstance(outcome, Undone):  # nobody else is in the way, so it would be in vain again
+        return Failure(claimed, outcome.started_at, outcome.finished_at, _NOT_COMMITTED)
+    return outcome
 
 
 def _once(outcome: Outcome) -> Outcome:
@@ -29,3 +44,9 @@ def _once(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Retry):
         return Failure(outcome.claimed, outcome.started_at, outcome.finished_at, outcome.error)
     return outcome
+
+
+def _record(row: QueuedTasks, outcome: Outcome) -> None:
+    if not (isinstance(outcome, Success) and outcome.is_stored):
+        lifecycle.settle([outcome])
+    row.refresh_from_db()

@@ -52,7 +52,16 @@ from tests.benchmarks.peers.catalogue import variants
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
 from tests.site.tasks import fail, noop, wait_for
-from tests.support import GIVE_UP_AFTER, ROOT, LeekServer, finish, free_port, manage, wait_until
+from tests.support import (
+    GIVE_UP_AFTER,
+    ROOT,
+    LeekServer,
+    finish,
+    free_port,
+    manage,
+    python,
+    wait_until,
+)
 
 pytestmark = pytest.mark.any_database
 
@@ -1002,13 +1011,33 @@ def test_a_schedule_in_the_environment_is_spelt_as_the_text_says(
 # Testing code that pushes
 
 
-@executes("eager")
-def test_the_tests_of_code_that_pushes_pass(blocks: list[Block], site: Site) -> None:
+@pytest.fixture
+def visited_site(site: Site) -> Site:
+    """Return the site with the views and tasks of the README."""
     views = [block for block in BLOCKS if re.match(r"# members/(views|tasks)\.py", block.text)]
     (app,) = [block for block in BLOCKS if block.name == "install-app"]
-    add_members(site, [app, *views, *blocks])
-    printed = site.manage("test", "members.tests")
-    assert re.search(r"Ran 3 tests in .*\n\nOK", printed)
+    add_members(site, [app, *views])
+    return site
+
+
+@executes("testing-with-django", "eager")
+def test_the_tests_of_code_that_pushes_pass(blocks: list[Block], visited_site: Site) -> None:
+    for block in blocks:
+        visited_site.add(block)
+    printed = visited_site.manage("test", "members.tests")
+    assert re.search(r"Ran 5 tests in .*\n\nOK", printed)
+
+
+@executes("testing-with-pytest", "eager-fixture")
+def test_the_tests_of_code_that_pushes_pass_with_pytest(
+    blocks: list[Block], visited_site: Site
+) -> None:
+    for block in blocks:
+        visited_site.add(block)
+    folder = visited_site.folder
+    done = python("-m", "pytest", f"--rootdir={folder}", str(folder), **visited_site.environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
 
 
 # Exit codes

@@ -34,8 +34,6 @@ __all__ = [
     "using",
 ]
 
-LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
-
 # PostgreSQL stores no NUL, UTF-8 no half of a pair; MySQL compares as if spaces followed.
 _UNIQUE_KEY = re.compile(r"(?!\s)[^\0\ud800-\udfff]{1,255}(?<!\s)")
 

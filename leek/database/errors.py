@@ -5,9 +5,9 @@ from django.db import Error, InterfaceError, InternalError, OperationalError
 # What is of a kind that passes by itself, and yet refuses a statement for ever:
 # https://mariadb.com/kb/en/mariadb-error-codes/: a packet too large, a text that has no place in
 # the column's character set. https://www.postgresql.org/docs/current/errcodes-appendix.html: class
-# 54, a limit exceeded.
+# 54, a limit exceeded; 25P02, a transaction that goes on after an error.
 _REFUSALS_OF_MYSQL = (1153, 1366)
-_REFUSALS_OF_POSTGRESQL = "54"
+_REFUSALS_OF_POSTGRESQL = ("54", "25P02")
 
 
 def is_transient(error: Error) -> bool:

@@ -86,6 +86,17 @@ def test_it_fails_where_it_goes_on_after_an_error_of_the_database(
     assert not Group.objects.exists()
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="others go on after an error")
+@pytest.mark.logs_errors
+def test_it_fails_where_the_database_does_not_go_on_after_an_error(
+    start_server: StartServer,
+) -> None:
+    start_server()
+    row = push_task_to_queue(policies.break_the_transaction_by_sql)
+    with pytest.raises(TaskFailed, match="InternalError: current transaction is aborted"):
+        row.wait(60)
+
+
 @IN_THREADS_AND_CHILDREN
 def test_it_counts_once_where_the_process_dies_under_it(
     start_server: StartServer, arguments: tuple[str, ...], tmp_path: Path, port: int

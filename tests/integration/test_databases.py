@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from leek import leases, lifecycle, status
 from leek.api import push_many, push_task_to_queue
-from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from leek.models import FailedAttempts, FailedTasks, QueuedTasks, Servers, State, SuccessTasks
 from tests.site.tasks import echo, noop
 from tests.support import ROOT, finish, manage, run, run_at
 
 SETTINGS = "tests.two_databases"
-MODELS = (QueuedTasks, SuccessTasks, FailedTasks, Servers)
+MODELS = (QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts, Servers)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TASK = {"name": "a", "payload": "b", "run_after": NOON, "pushed_at": NOON}
 
@@ -100,8 +100,8 @@ def related_rows_are_found() -> None:
 def tasks_are_deleted_with_their_outcome() -> None:
     elsewhere()
     finish([push_task_to_queue(noop)], error="ValueError")
-    assert QueuedTasks.objects.all().delete()[0] == 2
-    assert [model.objects.count() for model in MODELS] == [0, 0, 0, 0]
+    assert QueuedTasks.objects.all().delete()[0] == len([QueuedTasks, FailedTasks, FailedAttempts])
+    assert not any(model.objects.exists() for model in MODELS)
     assert FailedTasks.objects.using("default").count() == 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 from django.core.mail import send_mail
-from django.db import IntegrityError
+from django.db import DatabaseError, IntegrityError, connection
 from django.db.models import F
 
 from leek.api import GiveUp, Retry, policy, push_task_to_queue
@@ -141,6 +141,13 @@ def break_the_transaction() -> None:
     Group.objects.create(name="twice")
     with suppress(IntegrityError):
         Group.objects.create(name="twice")
+
+
+@policy(atomic=True, max_retries=1)
+def break_the_transaction_by_sql() -> None:
+    """Do so with an error that Django does not know of."""
+    with suppress(DatabaseError), connection.cursor() as cursor:
+        cursor.execute("SELECT nothing")
 
 
 @policy(atomic=True)

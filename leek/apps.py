@@ -12,5 +12,5 @@ class LeekConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from leek import checks  # noqa: F401 (Django wants them imported here)
+        """Register the system checks, and note what a context has before anybody sets anything."""
+        from leek import checks, context  # noqa: F401 (Django wants them imported here)

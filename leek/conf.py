@@ -96,6 +96,7 @@ class Config:
     DATABASE = Setting(None, kinds.ALIAS)
     SERIALIZER = Setting("auto", kinds.choice("auto", "json", "pickle"))
     ALIASES = Setting({}, kinds.ALIASES)
+    CONTEXT = Setting([], kinds.VARIABLES)
     EAGER = Setting(False, kinds.FLAG)
     WORKERS = Setting(1, kinds.COUNT)
     ASYNC_LIMIT = Setting(100, kinds.COUNT)

@@ -1,9 +1,10 @@
 """How Django's connections are kept healthy between tasks, and what hangs on their transactions."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from django.core.cache import caches
 from django.db import connections, transaction
 
 
@@ -39,6 +40,16 @@ def _check_health(connection: Any, enabled: bool) -> None:
 def close_connections() -> None:
     """Close this thread's connections."""
     connections.close_all()
+
+
+def keep_caches() -> None:
+    """Have this thread's caches, for all its tasks to share.
+
+    Django makes a cache where it is used first, and in a task's own context it would end with it.
+    """
+    for alias in caches:
+        with suppress(Exception):  # one that cannot be made is no harm to who does not use it
+            caches[alias]
 
 
 def on_commit_once(alias: str, action: Callable[[], None]) -> None:

@@ -1,8 +1,11 @@
 """Run a pushed task at once, in the pusher's process: for tests and for debugging.
 
 The task goes through the same serializer, executor and records as in `leek_server`, so that what
-production would refuse is refused here too. It is tried once, and its due time is not waited for.
+production would refuse is refused here too, and it sees no context variable that would not be
+there. It is tried once, and its due time is not waited for.
 """
+
+from contextvars import Context
 
 from leek import lifecycle
 from leek.conf import config
@@ -33,7 +36,7 @@ def _outcome(row: QueuedTasks) -> Outcome:
     executor = Executor(terms_of_settings(), config.SERIALIZER, park_for=0, aliases=config.ALIASES)
     claimed = lifecycle.claim_one(row)
     with mended_transaction(queue_database()):
-        outcome = executor.run(claimed)
+        outcome = Context().run(executor.run, claimed)
     if isinstance(outcome, Undone):  # nobody else is in the way, so it would be in vain again
         return Failure(claimed, outcome.started_at, outcome.finished_at, _NOT_COMMITTED)
     return outcome

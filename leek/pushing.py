@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from leek import serializer
+from leek.context import captured
 from leek.exceptions import InvalidTask
 from leek.models import State, queue_database
 from leek.policy import NOTHING, Policy, atomic_refusal, policy_of, stored
@@ -29,8 +30,8 @@ def new_rows(
     """Return tasks that are pushed now as `leek.lifecycle.push` takes them.
 
     `mode` is the setting SERIALIZER; what is `said` here wins over the policies of the functions.
-    Raise InvalidTask where a callable, its arguments or its policy cannot be stored, and where a
-    `unique` key would be that of several tasks.
+    Raise InvalidTask where a callable, its arguments, its policy or what surrounds the push cannot
+    be stored, and where a `unique` key would be that of several tasks.
     """
     if unique is not None and len(tasks) > 1:
         raise InvalidTask(
@@ -44,7 +45,8 @@ def new_rows(
         "pushed_at": now,
         "unique_key": unique,
     }
-    return [common | _content(*task, said, mode) for task in tasks]
+    context = captured()
+    return [common | _content(*task, said, mode, context) for task in tasks]
 
 
 def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
@@ -55,7 +57,12 @@ def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
 
 
 def _content(
-    a_callable: Any, args: Sequence[Any], kwargs: Mapping[str, Any], said: Policy, mode: str
+    a_callable: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    said: Policy,
+    mode: str,
+    context: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what a task is and where it is to run, if it can be stored and run."""
     function = unwrap(a_callable)
@@ -67,12 +74,13 @@ def _content(
     check_arguments(path, function, args, kwargs)
     noted = policy_of(function) or NOTHING
     if said is NOTHING and noted is NOTHING:
-        return _PLACE | {"name": path, "payload": serializer.dump_task(path, args, kwargs, mode)}
+        payload = serializer.dump_task(path, args, kwargs, mode, context=context)
+        return _PLACE | {"name": path, "payload": payload}
     _check_policy(path, noted, said)
     options = stored(said, path, args, kwargs)
     return {
         "name": path,
-        "payload": serializer.dump_task(path, args, kwargs, mode, options=options),
+        "payload": serializer.dump_task(path, args, kwargs, mode, options=options, context=context),
         "queue": said.queue or noted.queue or DEFAULT_QUEUE,
         "priority": next(
             (each for each in (said.priority, noted.priority) if each is not None),

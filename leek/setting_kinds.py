@@ -1,11 +1,13 @@
 """What kinds of values the settings take, in `TASKS_QUEUE` and as texts of the environment."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings as django_settings
+from django.utils.module_loading import import_string
 from environ import Env
 
 from leek.conditions import SERVICES, service_named
@@ -151,6 +153,30 @@ def _parse_queues(text: str) -> list[str] | dict[str, int]:
     return weights
 
 
+def variable_at(path: str) -> ContextVar[Any]:
+    """Return the context variable at a dotted path; raise where there is none."""
+    found = import_string(path)
+    if not isinstance(found, ContextVar):
+        raise TypeError(f"{path} is no ContextVar but {found!r}")
+    return found
+
+
+def _variables(value: Any) -> list[tuple[str, ContextVar[Any]]]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(value)
+    return [(path, _variable(path)) for path in map(_path, value)]
+
+
+def _variable(path: str) -> ContextVar[Any]:
+    try:
+        return variable_at(path)
+    except Exception as error:
+        raise WrongPart(
+            f" names {path}, which is no context variable: {type(error).__name__}: {error}",
+            "Name contextvars.ContextVar objects of modules that can be imported.",
+        ) from error
+
+
 def choice(*choices: str) -> Kind[str]:
     """Return the kind of a setting that takes one of these texts."""
 
@@ -186,6 +212,7 @@ QUEUES = Kind(
     _queues_or_none,
     _parse_queues,
 )
+VARIABLES = Kind("a list of dotted paths of context variables", _variables, _parse_names)
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
 ALIASES = Kind(
     "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs

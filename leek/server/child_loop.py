@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from leek.conditions import Conditions
-from leek.connections import close_connections, refresh_connections
+from leek.connections import close_connections, keep_caches, refresh_connections
 from leek.outcome import Claimed, Outcome
 from leek.server.executor import Attempt, Executor
 from leek.server.service import distrust_after
@@ -55,6 +55,7 @@ class Child:
 
     def run(self) -> None:
         """Run tasks until there are no more."""
+        keep_caches()
         threading.Thread(target=self._listen, name="leek-pipe", daemon=True).start()
         waiting_since = time.monotonic()
         while isinstance(claimed := self._messages.get(), Claimed):

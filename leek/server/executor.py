@@ -4,6 +4,7 @@ import os
 import random
 import traceback
 from collections.abc import Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from leek import serializer
 from leek.conditions import Conditions
+from leek.context import restore
 from leek.exceptions import CallableNotFound, TaskTimeout
 from leek.outages import is_of_connection
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
@@ -81,14 +83,19 @@ class Executor:
         return loaded
 
     def attempt(self, attempt: Attempt) -> Outcome:
-        """Run a task that was read, and tell how it ended."""
+        """Run a task that was read, in a context of its own, and tell how it ended."""
+        return copy_context().run(self._attempt_in_context, attempt)
+
+    def _attempt_in_context(self, attempt: Attempt) -> Outcome:
+        restore(attempt.task.context)
         if attempt.terms.atomic:
             run, raised = partial(self._attempt, attempt), partial(self.raised, attempt)
             return run_atomically(attempt.claimed, run, raised)
         return self._attempt(attempt)
 
     async def attempt_in_loop(self, attempt: Attempt) -> Outcome:
-        """Do as `attempt`, with a coroutine function, in the running event loop."""
+        """Do as `attempt`, with a coroutine function, in the context that the event loop gave."""
+        restore(attempt.task.context)
         try:
             value = await attempt.task.run_in_loop(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (CancelledError does, too)

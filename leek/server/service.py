@@ -52,9 +52,9 @@ class Outage:
 class Service:
     """A loop in a thread of its own, which no error ends.
 
-    A subclass gives `run_once`, one turn of the loop, and lets `stop` wake it up; `finish` comes
-    after the last turn. `on_end` is called when the thread ends. Stopping twice, or before the
-    start, is safe.
+    A subclass gives `run_once`, one turn of the loop, and lets `stop` wake it up; `prepare` comes
+    before the first turn, and `finish` after the last. `on_end` is called when the thread ends.
+    Stopping twice, or before the start, is safe.
     """
 
     name: ClassVar[str]
@@ -68,6 +68,9 @@ class Service:
         self._failures = 0
         self._on_end = on_end
         self._thread = threading.Thread(target=self._run, name=f"leek-{self.name}", daemon=True)
+
+    def prepare(self) -> None:
+        """Do what is to be done in the thread before the first turn; it is tried once."""
 
     def run_once(self) -> None:
         """Do one turn of the loop."""
@@ -115,6 +118,7 @@ class Service:
 
     def _run(self) -> None:
         try:
+            self._guard(self.prepare)
             while not self.stopping.is_set():
                 self.run_guarded()
             self._guard(self.finish)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from leek.connections import refresh_connections
+from leek.connections import keep_caches, refresh_connections
 from leek.outcome import Claimed, Crash, Outcome, Undone
 from leek.server.admission import Admission
 from leek.server.backlog import Backlog
@@ -67,6 +67,10 @@ class Worker(Service):
         self._hand_over = hand_over
         self._number = number
         self._timeout: float | None = None  # of the task that is run in this thread
+
+    def prepare(self) -> None:
+        """Make what all tasks share."""
+        keep_caches()
 
     def run_once(self) -> None:
         """Wait for a task and run it; end the loop when there will be none."""

@@ -19,11 +19,13 @@ import threading
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -31,8 +33,10 @@ from demo.management.commands import demo
 from django.apps import apps
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand, CommandParser
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import override_settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from docutils import nodes
 from docutils.core import publish_doctree
 from environ import Env
@@ -51,7 +55,8 @@ from tests.benchmarks.peers.bare import Bare
 from tests.benchmarks.peers.catalogue import variants
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
-from tests.site.tasks import fail, noop, wait_for
+from tests.site import tasks
+from tests.site.tasks import fail, noop, tenant, wait_for
 from tests.support import (
     GIVE_UP_AFTER,
     ROOT,
@@ -516,6 +521,39 @@ def test_policies_do_what_they_say(
     assert subjects == ["Goodbye", "Join us", "Welcome"]
 
 
+# What a task knows
+
+
+@pytest.mark.django_db
+@executes("context-variable", "context-setting")
+def test_a_task_gets_the_context_variables_that_are_named(
+    blocks: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable, setting = blocks
+    tenants = ModuleType("members.tenants")
+    exec(variable.text, vars(tenants))
+    monkeypatch.setitem(sys.modules, "members", ModuleType("members"))
+    monkeypatch.setitem(sys.modules, "members.tenants", tenants)
+    monkeypatch.setattr(tasks, "tenant", tenants.tenant)
+    named: dict[str, Any] = {"MIDDLEWARE": []}
+    exec(setting.text, named)
+    (middleware,) = map(import_string, named["MIDDLEWARE"])
+    with override_settings(TASKS_QUEUE=named["TASKS_QUEUE"] | {"EAGER": True}):
+        assert not conf.wrong_values()
+        answer = middleware(push_as(tenants.tenant, 42))(HttpRequest())
+    assert json.loads(answer.content) == [answer["X-Request-ID"], 42]
+
+
+def push_as(variable: ContextVar[int], value: int) -> Callable[[HttpRequest], HttpResponse]:
+    """Return a view that sets a variable and pushes."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        variable.set(value)
+        return JsonResponse(push_task_to_queue(tasks.surroundings).result[2:], safe=False)
+
+    return lambda request: copy_context().run(view, request)
+
+
 # Try it
 
 
@@ -615,6 +653,8 @@ def test_every_setting_is_read_from_the_environment(
     values |= {"ALIASES": {"shop.mail": "shop.post"}, "REQUIRES": ("smtp", "tcp:a:1")}
     values["ATOMIC_TASKS"] = True
     values["SCHEDULE"] = {"mail": Schedule("mail", "shop.mail", Every(timedelta(seconds=7)))}
+    texts["CONTEXT"] = "tests.site.tasks.tenant"
+    values["CONTEXT"] = [("tests.site.tasks.tenant", tenant)]
     text = texts.get(key, "7")
     monkeypatch.setenv(f"LEEK_{key}", text)
     assert str(getattr(config, key)).removesuffix(".0") == str(values.get(key, text))

@@ -17,10 +17,13 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 from django.utils.translation import activate, get_language
 
 from leek.api import push_task_to_queue, using
+from leek.context import request_id
 from leek.models import QueuedTasks
 from tests.site.models import Runs
 
@@ -29,6 +32,7 @@ _left: list[Any] = []
 _met: list[Any] = []
 _all_have_met = asyncio.Event()
 _variable: ContextVar[str] = ContextVar("variable", default="as it was")
+tenant: ContextVar[Any] = ContextVar("tenant")
 
 
 def noop() -> None:
@@ -365,6 +369,33 @@ async def change_context(value: str) -> list[str]:
     before += await sync_to_async(lambda: [_variable.get(), get_language()])()
     _variable.set(value)
     activate(value)
+    return before
+
+
+def surroundings() -> list[Any]:
+    """Return language, time zone, request id and tenant, and leave others behind."""
+    found = [
+        get_language(),
+        str(timezone.get_current_timezone()),
+        request_id.get(),
+        tenant.get("nobody's"),
+    ]
+    activate("it")
+    timezone.activate("Asia/Tokyo")
+    request_id.set("left behind")
+    tenant.set("left behind")
+    return found
+
+
+async def surroundings_slowly() -> list[Any]:
+    """Do as `surroundings`, asynchronously and in a thread."""
+    return await sync_to_async(surroundings)()
+
+
+def mark_cache(mark: str) -> Any:
+    """Mark the cache's own object, and return the mark that it had."""
+    before = getattr(cache, "mark", None)
+    cache.mark = mark  # type: ignore[attr-defined]
     return before
 
 

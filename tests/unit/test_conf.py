@@ -10,6 +10,7 @@ from django.test import override_settings
 
 from leek import conf
 from leek.conf import DEFAULTS, InvalidSetting, config
+from tests.site.tasks import tenant
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,7 @@ def refusal(key: str) -> str:
         ("DATABASE", None),
         ("SERIALIZER", "auto"),
         ("ALIASES", {}),
+        ("CONTEXT", []),
         ("EAGER", False),
         ("WORKERS", 1),
         ("QUEUES", None),
@@ -122,6 +124,8 @@ def test_settings_are_read_live() -> None:
         ("ALIASES", "a.b=c.d", {"a.b": "c.d"}),
         ("ALIASES", "a.b = c.d, a.b.c=c.d", {"a.b": "c.d", "a.b.c": "c.d"}),
         ("ALIASES", "", {}),
+        ("CONTEXT", "", []),
+        ("CONTEXT", "tests.site.tasks.tenant", [("tests.site.tasks.tenant", tenant)]),
         ("SERIALIZER", "json", "json"),
         ("DATABASE", "default", "default"),
     ],
@@ -158,6 +162,7 @@ QUEUES = (
     " or None for all"
 )
 ALIAS = "the alias of one of DATABASES, or None"
+VARIABLES = "a list of dotted paths of context variables"
 ALIASES = "a dictionary of present dotted paths by former ones, none of them both"
 SERIALIZERS = 'one of "auto", "json", "pickle"'
 
@@ -190,6 +195,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("ALIASES", {"a.b": "a.b"}, ALIASES),
     ("ALIASES", {"a.b": ["c.d"]}, ALIASES),
     ("ALIASES", {1: "c.d"}, ALIASES),
+    *(("CONTEXT", value, VARIABLES) for value in (None, "a.b", {"a.b": 1}, [1], [""], ["a"])),
     *(("SERIALIZER", value, SERIALIZERS) for value in ("yaml", "JSON", None, "", ["json"])),
 ]
 
@@ -201,6 +207,22 @@ def test_a_refusal_names_key_value_and_remedy(key: str, value: object, remedy: s
     assert f'TASKS_QUEUE["{key}"] is {value!r}.' in message
     assert remedy in message
     assert f"(default: {DEFAULTS[key]!r})" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("no_such_package.tenant", "No module named 'no_such_package'"),
+        ("tests.site.tasks.missing", 'does not define a "missing" attribute'),
+        ("tests.site.tasks.noop", "is no ContextVar but <function noop"),
+    ],
+)
+def test_of_several_context_variables_the_wrong_one_is_named(path: str, reason: str) -> None:
+    with override_settings(TASKS_QUEUE={"CONTEXT": ["tests.site.tasks.tenant", path]}):
+        message = refusal("CONTEXT")
+    assert f'TASKS_QUEUE["CONTEXT"] names {path}, which is no context variable: ' in message
+    assert reason in message
+    assert message.endswith("Name contextvars.ContextVar objects of modules that can be imported.")
 
 
 @pytest.mark.parametrize("value", [float("inf"), 1e300])

@@ -369,3 +369,27 @@ def test_a_deep_traceback_stays_within_bounds() -> None:
     error = error_of(fail_deeply, 500)
     assert len(error.traceback) <= LONGEST_REPORT
     assert error.traceback.endswith("ValueError: deep down\n")
+
+
+# Surroundings
+
+
+def surrounded(context: dict[str, Any]) -> Claimed:
+    """Return a task that tells of its surroundings and leaves others behind."""
+    return claimed(dump_task(path_of(tasks.surroundings), [], {}, "auto", context=context))
+
+
+def returned_by(task: Claimed) -> Any:
+    outcome = EXECUTOR.run(task)
+    assert isinstance(outcome, Success)
+    return load_value(outcome.result, "auto")
+
+
+def test_a_task_has_the_surroundings_of_its_push() -> None:
+    context = {"language": "de", "time_zone": "Europe/Berlin", "request_id": "7d1c"}
+    assert returned_by(surrounded(context)) == ["de", "Europe/Berlin", "7d1c", "nobody's"]
+
+
+def test_a_task_sees_nothing_of_what_another_has_left_behind() -> None:
+    assert returned_by(surrounded({"language": "de"}))[0] == "de"
+    assert returned_by(surrounded({})) == ["en-us", "UTC", None, "nobody's"]

@@ -17,6 +17,7 @@ from django.utils import timezone
 from leek import eager, lifecycle
 from leek.conf import config
 from leek.connections import on_commit_once
+from leek.current import current_task
 from leek.exceptions import GiveUp, InvalidTask, Retry
 from leek.hinting import hint
 from leek.models import QueuedTasks, queue_database
@@ -28,6 +29,7 @@ __all__ = [
     "GiveUp",
     "Retry",
     "apush_task_to_queue",
+    "current_task",
     "policy",
     "push_many",
     "push_task_to_queue",

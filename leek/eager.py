@@ -11,7 +11,7 @@ from leek import lifecycle
 from leek.conf import config
 from leek.connections import mended_transaction
 from leek.models import QueuedTasks, queue_database
-from leek.outcome import ErrorReport, Failure, Outcome, Retry, Success, Undone
+from leek.outcome import ErrorReport, Failure, Outcome, Success, Undone
 from leek.policy import terms_of_settings
 from leek.server.executor import Executor
 
@@ -22,30 +22,29 @@ _NOT_COMMITTED = ErrorReport(
 
 def run(row: QueuedTasks) -> None:
     """Run a task that was pushed but not claimed, record its outcome and load it into the row."""
-    _record(row, _once(_outcome(row)))
+    _record(row, _outcome(row, tries_once=True))
 
 
 def attempt(row: QueuedTasks) -> Outcome:
     """Do as `run`, but let a task that fails wait for its next try; return what is recorded."""
-    outcome = _outcome(row)
+    outcome = _outcome(row, tries_once=False)
     _record(row, outcome)
     return outcome
 
 
-def _outcome(row: QueuedTasks) -> Outcome:
-    executor = Executor(terms_of_settings(), config.SERIALIZER, park_for=0, aliases=config.ALIASES)
+def _outcome(row: QueuedTasks, *, tries_once: bool) -> Outcome:
+    executor = Executor(
+        terms_of_settings(),
+        config.SERIALIZER,
+        park_for=0,
+        aliases=config.ALIASES,
+        tries_once=tries_once,
+    )
     claimed = lifecycle.claim_one(row)
     with mended_transaction(queue_database()):
         outcome = Context().run(executor.run, claimed)
     if isinstance(outcome, Undone):  # nobody else is in the way, so it would be in vain again
         return Failure(claimed, outcome.started_at, outcome.finished_at, _NOT_COMMITTED)
-    return outcome
-
-
-def _once(outcome: Outcome) -> Outcome:
-    """Return a failure in place of another try."""
-    if isinstance(outcome, Retry):
-        return Failure(outcome.claimed, outcome.started_at, outcome.finished_at, outcome.error)
     return outcome
 
 

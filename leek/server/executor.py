@@ -16,10 +16,11 @@ from django.utils import timezone
 from leek import serializer
 from leek.conditions import Conditions
 from leek.context import restore
+from leek.current import CurrentTask, enter
 from leek.exceptions import CallableNotFound, TaskTimeout
 from leek.outages import is_of_connection
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
-from leek.policy import Terms, policy_of, restored
+from leek.policy import Policy, Terms, policy_of, restored
 from leek.server.atomic import run_atomically
 from leek.task import Task
 from leek.time_limit import excess
@@ -27,6 +28,7 @@ from leek.time_limit import excess
 LONGEST_REPORT = 50_000  # characters of a message or a traceback that are kept
 FIRST_PARKING, LONGEST_PARKING = 1.0, 60.0  # seconds until a parked task is looked at again
 
+_ONCE = Policy(max_retries=1)
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
@@ -61,6 +63,7 @@ class Executor:
     `terms` is what the settings say; a task may have others. `park_for` is for how many seconds one
     waits whose callable does not import. At the `max_crashes`th crash a task fails. `aliases` has
     the present paths of callables by former ones. Without `limits_time` somebody else sees to it.
+    With `tries_once` no task is tried again.
     """
 
     terms: Terms
@@ -69,6 +72,7 @@ class Executor:
     max_crashes: int = 1
     aliases: Mapping[str, str] = field(default_factory=dict)
     limits_time: bool = True
+    tries_once: bool = False
 
     def run(self, claimed: Claimed) -> Outcome:
         """Read the task, run it, and tell how it ended."""
@@ -87,7 +91,7 @@ class Executor:
         return copy_context().run(self._attempt_in_context, attempt)
 
     def _attempt_in_context(self, attempt: Attempt) -> Outcome:
-        restore(attempt.task.context)
+        _surround(attempt)
         if attempt.terms.atomic:
             run, raised = partial(self._attempt, attempt), partial(self.raised, attempt)
             return run_atomically(attempt.claimed, run, raised)
@@ -95,7 +99,7 @@ class Executor:
 
     async def attempt_in_loop(self, attempt: Attempt) -> Outcome:
         """Do as `attempt`, with a coroutine function, in the context that the event loop gave."""
-        restore(attempt.task.context)
+        _surround(attempt)
         try:
             value = await attempt.task.run_in_loop(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (CancelledError does, too)
@@ -149,7 +153,9 @@ class Executor:
         terms = self.terms
         if policy := policy_of(task.callable):
             terms = terms.changed_by(policy)
-        return terms.changed_by(restored(task.options)) if task.options else terms
+        if task.options:
+            terms = terms.changed_by(restored(task.options))
+        return terms.changed_by(_ONCE) if self.tries_once else terms
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         try:
@@ -169,6 +175,23 @@ class Executor:
         # Often at first: while releases run side by side, each look is a toss-up between them.
         delay = min(max(waited / 4, FIRST_PARKING), LONGEST_PARKING)
         return Retry(claimed, started_at, timezone.now(), report, delay, spends_try=False)
+
+
+def _surround(attempt: Attempt) -> None:
+    """Give the context that is current what a task is to find there."""
+    claimed, max_retries = attempt.claimed, attempt.terms.retry.max_retries
+    enter(
+        CurrentTask(
+            id=claimed.id,
+            name=claimed.name,
+            attempt=claimed.attempt,
+            max_retries=max_retries,
+            is_last_try=claimed.tries + 1 >= max_retries,
+            started_at=attempt.started_at,
+            timeout=attempt.timeout,
+        )
+    )
+    restore(attempt.task.context)
 
 
 def _after_error(

@@ -10,10 +10,10 @@ from asgiref.sync import async_to_sync
 from django.test import override_settings
 from django.utils import timezone, translation
 
-from leek.api import apush_task_to_queue, push_many, push_task_to_queue, using
+from leek.api import apush_task_to_queue, current_task, push_many, push_task_to_queue, using
 from leek.context import request_id
 from leek.exceptions import InvalidTask
-from leek.models import QueuedTasks
+from leek.models import QueuedTasks, Status
 from tests.conftest import StartServer
 from tests.site import tasks
 
@@ -25,6 +25,10 @@ PLACES = [(), ("--isolate",)]
 in_every_place = pytest.mark.parametrize("arguments", PLACES, ids=["threads", "isolate"])
 of_each_kind = pytest.mark.parametrize(
     "a_callable", [tasks.surroundings, tasks.surroundings_slowly], ids=["sync", "async"]
+)
+
+of_each_kind_that_tells = pytest.mark.parametrize(
+    "a_callable", [tasks.tell_of_itself, tasks.tell_of_itself_slowly], ids=["sync", "async"]
 )
 
 
@@ -117,6 +121,53 @@ def test_an_eager_task_has_the_surroundings_of_its_push_and_leaves_none(
 def test_an_eager_task_has_no_variable_that_a_server_would_not_give_it() -> None:
     with override_settings(TASKS_QUEUE={"EAGER": True}):
         assert push_task_to_queue(tasks.surroundings).result == [*GIVEN[:3], "nobody's"]
+
+
+# What a task knows of itself
+
+
+@in_every_place
+def test_a_task_knows_itself_wherever_its_code_runs(
+    start_server: StartServer, arguments: tuple[str, ...]
+) -> None:
+    start_server(*arguments)
+    for a_callable in (tasks.tell_of_itself, tasks.tell_of_itself_slowly):
+        row = push_task_to_queue(a_callable)
+        expected = {
+            "id": row.pk,
+            "name": row.name,
+            "attempt": 1,
+            "max_retries": 3,
+            "is_last_try": False,
+            "timeout": None,
+        }
+        assert row.wait(60) in (expected, [expected] * 4)
+
+
+@in_every_place
+def test_a_task_knows_at_which_attempt_it_is(
+    start_server: StartServer, arguments: tuple[str, ...]
+) -> None:
+    start_server(*arguments, LEEK_RETRY_DELAY="0.01")
+    told = push_task_to_queue(tasks.fail_before, 3).wait(60)
+    assert (told["attempt"], told["is_last_try"]) == (3, True)
+
+
+@pytest.mark.django_db
+@of_each_kind_that_tells
+def test_an_eager_task_knows_that_it_is_tried_once(a_callable: Callable[..., Any]) -> None:
+    with override_settings(TASKS_QUEUE={"EAGER": True}):
+        row = using(max_retries=5).push(a_callable)
+    told = row.result if isinstance(row.result, dict) else row.result[-1]
+    assert (told["id"], told["max_retries"], told["is_last_try"]) == (row.pk, 1, True)
+    assert current_task() is None
+
+
+@pytest.mark.django_db
+def test_an_eager_task_that_asks_for_another_try_gets_none() -> None:
+    with override_settings(TASKS_QUEUE={"EAGER": True}):
+        row = using(max_retries=5).push(tasks.fail_before, 3)
+    assert (row.status, row.tries) == (Status.FAILED, 1)
 
 
 @in_every_place

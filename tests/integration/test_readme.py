@@ -6,6 +6,7 @@ blocks by name with `executes`; a block that no test asks for fails `test_every_
 
 import ast
 import configparser
+import contextlib
 import doctest
 import email
 import json
@@ -19,7 +20,7 @@ import threading
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -45,6 +46,7 @@ import leek
 from leek import conf, serializer
 from leek.api import push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS, config
+from leek.current import CurrentTask, enter
 from leek.exceptions import TaskTimeout
 from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
@@ -552,6 +554,25 @@ def push_as(variable: ContextVar[int], value: int) -> Callable[[HttpRequest], Ht
         return JsonResponse(push_task_to_queue(tasks.surroundings).result[2:], safe=False)
 
     return lambda request: copy_context().run(view, request)
+
+
+@executes("current-task")
+def test_a_task_knows_its_last_try(blocks: list[Block]) -> None:
+    told: list[Path] = []
+    module: dict[str, Any] = {"read_members": Path.read_text, "tell_the_office": told.append}
+    exec(blocks[0].text, module)
+    missing = Path("nowhere")
+    for is_last_try, after in ((False, 0), (True, 1), (None, 2)):
+        with contextlib.suppress(OSError):
+            Context().run(call_as, is_last_try, module["import_members"], missing)
+        assert told == [missing] * after
+
+
+def call_as(is_last_try: bool | None, function: Callable[[Path], None], path: Path) -> None:
+    """Call a function as a task, at its last try or not; None: as no task."""
+    if is_last_try is not None:
+        enter(CurrentTask(4711, "import", 1, 3, is_last_try, timezone.now(), None))
+    function(path)
 
 
 # Try it

@@ -12,6 +12,7 @@ import time
 import warnings
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import activate, get_language
 
-from leek.api import push_task_to_queue, using
+from leek.api import current_task, push_task_to_queue, using
 from leek.context import request_id
 from leek.models import QueuedTasks
 from tests.site.models import Runs
@@ -390,6 +391,37 @@ def surroundings() -> list[Any]:
 async def surroundings_slowly() -> list[Any]:
     """Do as `surroundings`, asynchronously and in a thread."""
     return await sync_to_async(surroundings)()
+
+
+def tell_of_itself() -> dict[str, Any]:
+    """Return what is known of the task that is being run."""
+    task = current_task()
+    assert task
+    assert task.started_at <= timezone.now()
+    return {field: value for field, value in asdict(task).items() if field != "started_at"}
+
+
+async def tell_of_itself_slowly() -> list[dict[str, Any]]:
+    """Do as `tell_of_itself`: here, in another coroutine, and in two threads."""
+    return [
+        tell_of_itself(),
+        await asyncio.create_task(_tell()),
+        await sync_to_async(tell_of_itself)(),
+        await asyncio.to_thread(tell_of_itself),
+    ]
+
+
+async def _tell() -> dict[str, Any]:
+    await asyncio.sleep(0)
+    return tell_of_itself()
+
+
+def fail_before(attempt: int) -> dict[str, Any]:
+    """Fail before this attempt, at which it is told what is known of the task."""
+    told = tell_of_itself()
+    if told["attempt"] < attempt:
+        raise ValueError(told)
+    return told
 
 
 def mark_cache(mark: str) -> Any:

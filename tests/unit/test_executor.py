@@ -11,6 +11,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 import leek
+from leek.current import CurrentTask, current_task
 from leek.exceptions import ResultNotStored
 from leek.outcome import Claimed, ErrorReport, Failure, Retry, Success
 from leek.policy import Terms
@@ -393,3 +394,37 @@ def test_a_task_has_the_surroundings_of_its_push() -> None:
 def test_a_task_sees_nothing_of_what_another_has_left_behind() -> None:
     assert returned_by(surrounded({"language": "de"}))[0] == "de"
     assert returned_by(surrounded({})) == ["en-us", "UTC", None, "nobody's"]
+
+
+# What a task knows of itself
+
+
+@pytest.mark.parametrize(
+    ("tries", "crashes", "attempt", "is_last_try"),
+    [(0, 0, 1, False), (1, 0, 2, False), (1, 5, 7, False), (2, 0, 3, True), (9, 0, 10, True)],
+)
+def test_a_task_knows_which_try_it_is(
+    tries: int, crashes: int, attempt: int, is_last_try: bool
+) -> None:
+    assert returned_by(task_of(tasks.tell_of_itself, tries=tries, crashes=crashes)) == {
+        "id": 4711,
+        "name": "shop.send",
+        "attempt": attempt,
+        "max_retries": 3,
+        "is_last_try": is_last_try,
+        "timeout": None,
+    }
+    assert current_task() is None
+
+
+def test_a_task_knows_the_terms_that_hold_for_it() -> None:
+    options = {"max_retries": 1, "timeout": 60.0}
+    payload = dump_task(path_of(tasks.tell_of_itself), [], {}, "auto", options=options)
+    told = returned_by(claimed(payload))
+    assert (told["max_retries"], told["is_last_try"], told["timeout"]) == (1, True, 60.0)
+
+
+def test_a_task_cannot_change_what_is_known_of_it() -> None:
+    task = CurrentTask(4711, "shop.send", 1, 3, False, NOW, None)
+    with pytest.raises(AttributeError):
+        task.attempt = 2  # type: ignore[misc]

@@ -12,5 +12,7 @@ class LeekConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, and note what a context has before anybody sets anything."""
-        from leek import checks, context  # noqa: F401 (Django wants them imported here)
+        """Register the system checks, and have log records tell of tasks."""
+        from leek import checks, log_context  # noqa: F401 (Django wants them imported here)
+
+        log_context.install()

@@ -28,7 +28,7 @@ from leek.tagged_json import NotExact, encode
 request_id: ContextVar[str | None] = ContextVar("leek_request_id", default=None)
 
 _UNSET = object()
-_AT_START = copy_context()  # when Django is set up: quicker to compare than to look into
+_AT_START = copy_context()  # as Django's set-up imports this: quicker to compare than to look into
 
 logger = logging.getLogger("leek")
 

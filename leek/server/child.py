@@ -29,8 +29,10 @@ def main(descriptor: int) -> None:
         except EOFError:  # the server ended as this process began
             return
         django.setup()
+        from leek.log_context import name_tasks_on_stderr
         from leek.server.child_loop import READY, Child
 
+        name_tasks_on_stderr()
         child = Child(pipe, pipe.recv())
         pipe.send(READY)
         child.run()

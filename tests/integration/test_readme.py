@@ -10,6 +10,7 @@ import contextlib
 import doctest
 import email
 import json
+import logging
 import os
 import re
 import shlex
@@ -46,6 +47,7 @@ import leek
 from leek import conf, serializer
 from leek.api import push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS, config
+from leek.context import restore
 from leek.current import CurrentTask, enter
 from leek.exceptions import TaskTimeout
 from leek.management.commands.leek_server import pool_options
@@ -1099,6 +1101,36 @@ def test_the_tests_of_code_that_pushes_pass_with_pytest(
     done = python("-m", "pytest", f"--rootdir={folder}", str(folder), **visited_site.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+# Logging
+
+
+@executes("logging-of-tasks")
+def test_records_of_tasks_are_formatted_with_the_task(blocks: list[Block]) -> None:
+    (logging_example,) = [block for block in BLOCKS if block.name == "logging-example"]
+    names: dict[str, Any] = {}
+    for block in (logging_example, *blocks):
+        exec(block.text, names)
+    settings = names["LOGGING"]
+    assert settings["loggers"]["members"]["handlers"] == ["stderr"]
+    chosen = settings["handlers"]["stderr"]["formatter"]
+    format_record = logging.Formatter(settings["formatters"][chosen]["format"]).format
+
+    def log() -> str:
+        return format_record(
+            logging.getLogger("members").makeRecord(
+                "members", logging.INFO, "tasks.py", 1, "hello", (), None
+            )
+        )
+
+    def log_in_a_task() -> str:
+        enter(CurrentTask(4711, "members.tasks.welcome", 1, 3, False, timezone.now(), None))
+        restore({"request_id": "7d1c"})
+        return log()
+
+    assert log() == "INFO None None hello"
+    assert Context().run(log_in_a_task) == "INFO 4711 7d1c hello"
 
 
 # Exit codes

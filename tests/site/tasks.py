@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import logging
 import os
 import re
 import signal
@@ -422,6 +423,17 @@ def fail_before(attempt: int) -> dict[str, Any]:
     if told["attempt"] < attempt:
         raise ValueError(told)
     return told
+
+
+def log(message: str) -> int | None:
+    """Log a warning, as the site's own code does, and return the id of the task."""
+    logging.getLogger("shop").warning("They say %s", message)
+    return task.id if (task := current_task()) else None
+
+
+async def log_slowly(message: str) -> int | None:
+    """Do as `log`, asynchronously and in a thread."""
+    return await sync_to_async(log)(message)
 
 
 def mark_cache(mark: str) -> Any:

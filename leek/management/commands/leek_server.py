@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from leek import checks
 from leek import setting_kinds as kinds
 from leek.conf import config
+from leek.log_context import TaskFormatter, name_tasks_on_stderr
 from leek.management.base import LeekCommand
 from leek.management.options import value_of
 from leek.policy import terms_of_settings
@@ -162,10 +163,11 @@ def pool_options(options: dict[str, Any]) -> PoolOptions:
 
 def log_to_stderr(verbosity: int) -> None:
     """Log to stderr, unless the site's LOGGING already says what becomes of leek's log."""
+    name_tasks_on_stderr()
     logger = logging.getLogger("leek")
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(TaskFormatter())
         logger.addHandler(handler)
         logger.setLevel(LEVELS.get(verbosity, logging.DEBUG))
         logger.propagate = False  # a task may give the root logger a handler

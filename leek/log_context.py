@@ -1,0 +1,52 @@
+"""What every log record tells of the task in whose code it was made."""
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+from leek.context import request_id
+from leek.current import current_task
+
+
+def install() -> None:
+    """Have every record made from now on tell of its task and its request.
+
+    What makes records at present, be it the site's own factory, goes on making them.
+    """
+    make = logging.getLogRecordFactory()
+
+    def make_and_tell(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        with suppress(Exception):  # a record without these is better than none
+            _tell(record)
+        return record
+
+    logging.setLogRecordFactory(make_and_tell)
+
+
+def _tell(record: logging.LogRecord) -> None:
+    task = current_task()
+    record.leek_task_id = task.id if task else None
+    record.leek_task_name = task.name if task else None
+    record.leek_attempt = task.attempt if task else None
+    record.leek_request_id = request_id.get()
+
+
+class TaskFormatter(logging.Formatter):
+    """Names the task in front of what was logged in its code."""
+
+    _others = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    _of_tasks = logging.Formatter(
+        "%(asctime)s %(levelname)s [task %(leek_task_id)s %(leek_task_name)s] %(message)s"
+    )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        has_task = getattr(record, "leek_task_id", None) is not None
+        return (self._of_tasks if has_task else self._others).format(record)
+
+
+def name_tasks_on_stderr() -> None:
+    """Name the tasks in what Python writes to stderr where nobody has said what becomes of it."""
+    if logging.lastResort:
+        logging.lastResort.setFormatter(TaskFormatter())

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from leek import eager, lifecycle
+from leek.announcing import announce_pushes
 from leek.conf import config
 from leek.connections import on_commit_once
 from leek.current import current_task
@@ -78,6 +79,7 @@ class Options:
         else:
             rows = [lifecycle.push_unique(task) for task in values]
             new = [row for row in rows if not row.duplicate]
+        announce_pushes(new)
         if config.EAGER:
             for row in new:
                 eager.run(row)

@@ -8,6 +8,7 @@ there. It is tried once, and its due time is not waited for.
 from contextvars import Context
 
 from leek import lifecycle
+from leek.announcing import signal_of
 from leek.conf import config
 from leek.connections import mended_transaction
 from leek.models import QueuedTasks, queue_database
@@ -52,3 +53,5 @@ def _record(row: QueuedTasks, outcome: Outcome) -> None:
     if not (isinstance(outcome, Success) and outcome.is_stored):
         lifecycle.settle([outcome])
     row.refresh_from_db()
+    if to_send := signal_of(outcome):
+        to_send.send()

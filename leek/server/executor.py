@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 
 from leek import serializer
+from leek.announcing import announce_start, announce_start_in_loop
 from leek.conditions import Conditions
 from leek.context import restore
 from leek.current import CurrentTask, enter
@@ -101,6 +102,7 @@ class Executor:
         """Do as `attempt`, with a coroutine function, in the context that the event loop gave."""
         _surround(attempt)
         try:
+            await announce_start_in_loop(attempt.claimed)
             value = await attempt.task.run_in_loop(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (CancelledError does, too)
             return self.raised(attempt, error)
@@ -132,6 +134,7 @@ class Executor:
 
     def _attempt(self, attempt: Attempt) -> Outcome:
         try:
+            announce_start(attempt.claimed)
             value = attempt.task.run(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
             return self.raised(attempt, error)

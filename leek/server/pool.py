@@ -11,6 +11,7 @@ from leek.queues import Queues
 from leek.schedule import Schedule
 from leek.server.admission import Admission
 from leek.server.alarm import Alarm
+from leek.server.announcer import Announcer
 from leek.server.backlog import Backlog
 from leek.server.coroutines import Coroutines
 from leek.server.dispatcher import ClaimOptions, Dispatcher
@@ -87,8 +88,15 @@ class WorkerPool:
         )
         self._watch = Watch(outage, self._gatekeeper.service_changed)
         self._admission = Admission(self._watch, self._write_lock, self._gatekeeper.look)
+        self._announcer = Announcer(outage, on_part_end)
         self._recorder = Recorder(
-            outage, lease, self._alarm, self._write_lock, self._admission.settled, on_part_end
+            outage,
+            lease,
+            self._alarm,
+            self._write_lock,
+            on_settled=self._admission.settled,
+            on_stored=self._announcer.take,
+            on_end=self._recorder_ended,
         )
         self._heartbeat = Heartbeat(outage, lease, register)
         self._rescuer = Rescuer(
@@ -182,6 +190,10 @@ class WorkerPool:
             self._recorder.stop()
         self._on_part_end()
 
+    def _recorder_ended(self) -> None:
+        self._announcer.stop()
+        self._on_part_end()
+
     def start(self) -> None:
         """Start all threads, the one that brings work last."""
         for service in (
@@ -217,8 +229,9 @@ class WorkerPool:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing runs any more, and all is stored and given back."""
-        return not self.is_working and self._recorder.has_ended and self._dispatcher.has_ended
+        """Whether nothing runs any more, and all is stored, given back and told."""
+        parts = (self._recorder, self._announcer, self._dispatcher)
+        return not self.is_working and all(part.has_ended for part in parts)
 
     def begin_stop(self) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""
@@ -239,6 +252,8 @@ class WorkerPool:
         self._recorder.stop()
         if not self._recorder.join(end - time.monotonic()):
             journal.error("Some outcomes could not be stored in time: their tasks run again")
+        self._announcer.join(end - time.monotonic())
+        self._announcer.abandon()
         crashed = self._recorder.unstored_crashes
         for task_id in sorted(self._notes.running().difference(crashed)):
             journal.warning(

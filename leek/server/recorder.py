@@ -27,7 +27,8 @@ class Recorder(Service):
     """Takes outcomes from the workers and stores them; keeps them while the database is away.
 
     No timer and no added delay: a lone outcome is stored at once. While too much is kept, the
-    workers are kept from starting the next task.
+    workers are kept from starting the next task. `on_settled` is told of all that were dealt with,
+    `on_stored` of those that were not refused.
     """
 
     name = "recorder"
@@ -39,6 +40,7 @@ class Recorder(Service):
         alarm: Alarm,
         write_lock: AbstractContextManager[object],
         on_settled: Callable[[Sequence[Outcome]], None],
+        on_stored: Callable[[Sequence[Outcome]], None],
         on_end: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(outage, on_end)
@@ -49,6 +51,7 @@ class Recorder(Service):
         self._alarm = alarm
         self._write_lock = write_lock
         self._on_settled = on_settled
+        self._on_stored = on_stored
         self._arrived: SimpleQueue[Outcome | None] = SimpleQueue()
         self._unsettled: list[Outcome] = []
         self._awaited: dict[Outcome, threading.Event] = {}
@@ -139,14 +142,7 @@ class Recorder(Service):
 
     def _settle(self) -> None:
         batch = list(self._unsettled)
-        unstored = [each for each in batch if not (isinstance(each, Success) and each.is_stored)]
-        try:
-            with self._write_lock:
-                refused = lifecycle.settle(unstored)
-        except db.Error as error:
-            if is_transient(error):
-                raise
-            refused = [late for outcome in unstored for late in self._settle_alone(outcome)]
+        stored, refused = self._store(batch)
         self._unsettled.clear()
         with self._lock:
             self._settled += len(batch)
@@ -156,10 +152,25 @@ class Recorder(Service):
         for outcome in refused:
             log_refused(outcome)
         self._on_settled(batch)
+        self._on_stored(stored)
         if any(isinstance(outcome, Retry) for outcome in batch):
             self._alarm.agenda_changed()
         if any(isinstance(outcome, Crash) for outcome in batch):
             self._alarm.work_is_ready()
+
+    def _store(self, outcomes: list[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+        """Store outcomes; return those that are, and those that were refused."""
+        unstored = [each for each in outcomes if not (isinstance(each, Success) and each.is_stored)]
+        try:
+            with self._write_lock:
+                refused = lifecycle.settle(unstored)
+        except db.Error as error:
+            if is_transient(error):
+                raise
+            alone = {each: self._settle_alone(each) for each in unstored}
+            outcomes = [stored for each in outcomes for stored in alone.get(each, [each])]
+            refused = [each for each in unstored if not alone[each]]
+        return [each for each in outcomes if each not in refused], refused
 
     def _release_awaiting(self, outcomes: list[Outcome]) -> None:
         """Let the Workers go on that wait for these outcomes to be stored."""
@@ -168,9 +179,12 @@ class Recorder(Service):
                 self._awaited.pop(outcome).set()
 
     def _settle_alone(self, outcome: Outcome) -> list[Outcome]:
-        """Store an outcome by itself; one that the database refuses fails its task."""
+        """Store an outcome by itself; one that the database refuses fails its task.
+
+        Return what is stored, nothing if it was refused as too late.
+        """
         try:
-            return lifecycle.settle([outcome])
+            return [] if lifecycle.settle([outcome]) else [outcome]
         except db.Error as error:
             if is_transient(error):
                 raise
@@ -181,7 +195,7 @@ class Recorder(Service):
             failure = Failure(outcome.claimed, outcome.started_at, outcome.finished_at, report)
             refused = lifecycle.settle([failure])
             journal.exception("The outcome of task %s cannot be stored", outcome.claimed.id)
-            return refused
+            return [] if refused else [failure]
 
 
 def _weight(outcome: Outcome) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from leek import agenda, lifecycle
 from leek.agenda import Handled
+from leek.announcing import announce_pushes
 from leek.database import as_stored
 from leek.exceptions import LeekError
 from leek.policy import policy_from
@@ -93,6 +94,7 @@ class Scheduler(Service):
             pushed = lifecycle.push_due(schedule.name, due_times, row)
         if pushed:
             self._on_push()
+            announce_pushes(pushed)
             journal.info("Pushed the recurring task %s as task %s", schedule.name, pushed[-1])
         return True
 

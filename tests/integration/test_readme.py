@@ -33,8 +33,10 @@ from typing import Any
 import pytest
 from demo.management.commands import demo
 from django.apps import apps
+from django.core import mail
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand, CommandParser
+from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import override_settings
 from django.utils import timezone
@@ -44,7 +46,7 @@ from docutils.core import publish_doctree
 from environ import Env
 
 import leek
-from leek import conf, serializer
+from leek import conf, serializer, signals
 from leek.api import push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS, config
 from leek.context import restore
@@ -53,6 +55,7 @@ from leek.exceptions import TaskTimeout
 from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 from leek.schedule import Every, Schedule
+from leek.signals import task_finished
 from leek.task import Task
 from tests.benchmarks.peers import __main__ as peers
 from tests.benchmarks.peers.bare import Bare
@@ -1101,6 +1104,30 @@ def test_the_tests_of_code_that_pushes_pass_with_pytest(
     done = python("-m", "pytest", f"--rootdir={folder}", str(folder), **visited_site.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+# Signals
+
+
+@pytest.mark.django_db
+@executes("signal-receiver")
+def test_a_receiver_tells_of_failures(blocks: list[Block]) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks[0].text, names)
+    try:
+        with override_settings(TASKS_QUEUE={"EAGER": True}):
+            push_task_to_queue(noop)
+            row = push_task_to_queue(fail)
+    finally:
+        task_finished.disconnect(names["tell_of_failures"])
+    (sent,) = mail.outbox
+    assert sent.subject == f"Task {row.pk} has failed"
+    assert sent.body == "tests.site.tasks.fail: ValueError: as asked"
+
+
+def test_the_table_of_signals_has_all_of_them() -> None:
+    known = {name for name, value in vars(signals).items() if isinstance(value, Signal)}
+    assert {name for name, *_ in table("Signals")} == known
 
 
 # Logging

@@ -18,6 +18,7 @@ from leek.server.scheduler import Scheduler
 from leek.server.service import Outage
 from tests.conftest import StartServer
 from tests.faults.chaos import clocks
+from tests.site.models import Runs
 from tests.support import ROOT, free_port, manage, wait_until
 
 RECORD = "tests.site.tasks.echo"
@@ -82,6 +83,14 @@ def test_three_servers_push_one_task_for_each_due_time(start_server: StartServer
 def test_a_task_starts_when_it_is_due_without_a_poll(start_server: StartServer) -> None:
     start_server(**environment(tick=entry(0.5)), LEEK_POLL_INTERVAL="3600")
     wait_until(lambda: SuccessTasks.objects.count() >= 2, "two ticks")
+
+
+def test_receivers_are_told_of_each_push(start_server: StartServer) -> None:
+    server = start_server(TESTS_RECEIVERS="record_push", **environment(tick=entry(0.2)))
+    wait_until(lambda: Runs.objects.count() >= 2, "two pushes")
+    assert server.terminate() == 0
+    told = list(Runs.objects.order_by("pk").values_list("tag", flat=True))
+    assert told == [f"pushed {row.pk}" for row in QueuedTasks.objects.order_by("pk")]
 
 
 def test_cron_entries_are_pushed_too(start_server: StartServer) -> None:

@@ -346,7 +346,12 @@ class LoopBench(Bench):
     def __init__(self) -> None:
         super().__init__(seconds_left=30)
         self.recorder = Recorder(
-            Outage(), self.lease, Alarm(), nullcontext(), self.shared.admission.settled
+            Outage(),
+            self.lease,
+            Alarm(),
+            nullcontext(),
+            self.shared.admission.settled,
+            lambda outcomes: None,
         )
         self.coroutines = Coroutines(
             Outage(), self.shared, self.recorder, limit=1, first_place=1, on_end=lambda: None
@@ -415,7 +420,14 @@ def test_an_event_loop_may_be_stopped_before_it_starts_and_twice() -> None:
     loop = Coroutines(
         Outage(),
         bench.shared,
-        Recorder(Outage(), bench.lease, Alarm(), nullcontext(), lambda outcomes: None),
+        Recorder(
+            Outage(),
+            bench.lease,
+            Alarm(),
+            nullcontext(),
+            lambda outcomes: None,
+            lambda outcomes: None,
+        ),
         limit=1,
         first_place=1,
         on_end=lambda: None,

@@ -1,5 +1,7 @@
 """The site whose tasks the tests push."""
 
+import os
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,10 @@ class TestSiteConfig(AppConfig):
 
     name = "tests.site"
     label = "testsite"
+
+    def ready(self) -> None:
+        """Connect the receivers that a test has asked for."""
+        if name := os.environ.get("TESTS_RECEIVERS"):
+            from tests.site import receivers
+
+            receivers.connect(name)

@@ -1,0 +1,72 @@
+"""Which signals tell of what; they are sent only where somebody listens (see `leek.signals`)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from django.dispatch import Signal
+
+from leek.connections import mended_transaction
+from leek.models import QueuedTasks, Status, queue_database
+from leek.outcome import Claimed, Crash, Failure, Outcome, Retry, Success
+from leek.signals import task_finished, task_pushed, task_retried, task_started
+
+
+class SignalToSend(NamedTuple):
+    """A signal and its arguments."""
+
+    signal: Signal
+    facts: dict[str, Any]
+
+    def send(self) -> None:
+        """Send it; what receivers do to the queue's transaction is undone if that breaks it."""
+        with mended_transaction(queue_database()):
+            self.signal.send_robust(QueuedTasks, **self.facts)
+
+
+def announce_pushes(rows: Sequence[QueuedTasks]) -> None:
+    """Tell of tasks that were stored, in the transaction that stored them."""
+    if task_pushed.has_listeners(QueuedTasks):
+        for row in rows:
+            SignalToSend(task_pushed, {"task": row}).send()
+
+
+def announce_start(claimed: Claimed) -> None:
+    """Tell that a task is about to run, in its thread."""
+    if task_started.has_listeners(QueuedTasks):
+        SignalToSend(task_started, _identity(claimed)).send()
+
+
+async def announce_start_in_loop(claimed: Claimed) -> None:
+    """Do as `announce_start`, in an event loop."""
+    if task_started.has_listeners(QueuedTasks):
+        await task_started.asend_robust(QueuedTasks, **_identity(claimed))
+
+
+def signal_of(outcome: Outcome) -> SignalToSend | None:
+    """Return what tells of an outcome that is stored; None where nobody listens.
+
+    A task that has to wait, or could not be read yet, is nothing to tell of.
+    """
+    match outcome:
+        case Success():
+            signal, status, error = task_finished, Status.SUCCESSFUL, None
+        case Failure() | Crash(is_last=True):
+            signal, status, error = task_finished, Status.FAILED, outcome.error
+        case Retry(spends_try=True) | Crash():
+            signal, status, error = task_retried, Status.READY, outcome.error
+        case _:
+            return None
+    if not signal.has_listeners(QueuedTasks):
+        return None
+    facts = _identity(outcome.claimed) | {
+        "status": status,
+        "error": error and replace(error, traceback=""),
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+    }
+    return SignalToSend(signal, facts)
+
+
+def _identity(claimed: Claimed) -> dict[str, Any]:
+    return {"task_id": claimed.id, "name": claimed.name, "attempt": claimed.attempt}

@@ -1,0 +1,78 @@
+"""Sends the signals of tasks that have ended."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from leek.announcing import SignalToSend, signal_of
+from leek.connections import refresh_connections
+from leek.outcome import Outcome
+from leek.server.journal import journal
+from leek.server.service import Outage, Service, distrust_after
+
+MOST_WAITING = 10_000  # signals, from which on further ones are dropped
+
+
+class Announcer(Service):
+    """Takes outcomes that are stored, and calls the site's receivers; nothing waits for these.
+
+    The thread is started with the first signal that has a receiver.
+    """
+
+    name = "announcer"
+
+    def __init__(self, outage: Outage, on_end: Callable[[], None]) -> None:
+        super().__init__(outage, on_end)
+        self._waiting: SimpleQueue[SignalToSend | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_started = False
+        self._is_dropping = False
+
+    def take(self, outcomes: Sequence[Outcome]) -> None:
+        """Take over outcomes that are stored."""
+        for outcome in outcomes:
+            if to_send := signal_of(outcome):
+                self._put(to_send)
+
+    def run_once(self) -> None:
+        """Wait for a signal, and send it."""
+        rested = time.monotonic()
+        if (to_send := self._waiting.get()) is None:
+            self.stopping.set()
+            return
+        distrust_after(rested)
+        to_send.send()
+        refresh_connections()
+
+    def stop(self) -> None:
+        """End the loop as soon as all signals are sent that were taken over."""
+        self.hurry()
+        self._waiting.put(None)
+
+    def abandon(self) -> None:
+        """End the loop after the receivers that are being called."""
+        if not self.has_ended:
+            journal.warning("Some signals of tasks were not sent: their receivers take too long")
+        self.stopping.set()
+        self.stop()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the loop is over, or was never begun."""
+        return not self._is_started or super().has_ended
+
+    def _put(self, to_send: SignalToSend) -> None:
+        if self._waiting.qsize() < MOST_WAITING:
+            self._waiting.put(to_send)
+            self._is_dropping = False
+        elif not self._is_dropping:
+            self._is_dropping = True
+            journal.warning(
+                "%s signals of tasks wait for their receivers: further ones are dropped",
+                MOST_WAITING,
+            )
+        with self._lock:
+            if not self._is_started:
+                self._is_started = True
+                self.start()

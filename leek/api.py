@@ -18,7 +18,7 @@ from leek import eager, lifecycle
 from leek.announcing import announce_pushes
 from leek.conf import config
 from leek.connections import on_commit_once
-from leek.current import current_task
+from leek.current import current_task, progress
 from leek.exceptions import GiveUp, InvalidTask, Retry
 from leek.hinting import hint
 from leek.models import QueuedTasks, queue_database
@@ -32,6 +32,7 @@ __all__ = [
     "apush_task_to_queue",
     "current_task",
     "policy",
+    "progress",
     "push_many",
     "push_task_to_queue",
     "using",

@@ -5,6 +5,7 @@ production would refuse is refused here too, and it sees no context variable tha
 there. It is tried once, and its due time is not waited for.
 """
 
+from collections import deque
 from contextvars import Context
 
 from leek import lifecycle
@@ -12,7 +13,7 @@ from leek.announcing import signal_of
 from leek.conf import config
 from leek.connections import mended_transaction
 from leek.models import QueuedTasks, queue_database
-from leek.outcome import ErrorReport, Failure, Outcome, Success, Undone
+from leek.outcome import ErrorReport, Failure, Outcome, Progress, Success, Undone
 from leek.policy import terms_of_settings
 from leek.server.executor import Executor
 
@@ -34,16 +35,19 @@ def attempt(row: QueuedTasks) -> Outcome:
 
 
 def _outcome(row: QueuedTasks, *, tries_once: bool) -> Outcome:
+    latest: deque[Progress] = deque(maxlen=1)
     executor = Executor(
         terms_of_settings(),
         config.SERIALIZER,
         park_for=0,
         aliases=config.ALIASES,
         tries_once=tries_once,
+        on_progress=latest.append,
     )
     claimed = lifecycle.claim_one(row)
     with mended_transaction(queue_database()):
         outcome = Context().run(executor.run, claimed)
+    lifecycle.note_progress(latest)
     if isinstance(outcome, Undone):  # nobody else is in the way, so it would be in vain again
         return Failure(claimed, outcome.started_at, outcome.finished_at, _NOT_COMMITTED)
     return outcome

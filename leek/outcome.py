@@ -37,6 +37,16 @@ class Claimed(NamedTuple):
         return self.suspect or self.crashes > 0
 
 
+class Progress(NamedTuple):
+    """How far a task is, as told by the attempt that this claim has led to."""
+
+    task_id: int
+    owner: int | None
+    claim: int
+    done: int
+    total: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorReport:
     """An exception as text: its dotted type, its message and its traceback."""

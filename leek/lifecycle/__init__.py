@@ -23,6 +23,7 @@ from leek.lifecycle.admitting import (
 )
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import purge, retry_failed
+from leek.lifecycle.progressing import note_progress
 from leek.lifecycle.pushing import push, push_unique
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
 from leek.lifecycle.rescuing import Rescued, rescue
@@ -42,6 +43,7 @@ __all__ = [
     "claim_one",
     "claim_suspect",
     "note_outage",
+    "note_progress",
     "note_return",
     "openings",
     "postpone",

@@ -18,7 +18,7 @@ def release(claimed: Iterable[Claimed]) -> int:
 
 def postpone(claimed: Iterable[Claimed], seconds: float) -> None:
     """Give claimed tasks back, to be due in so many seconds, at no cost to them."""
-    changes = {
+    changes = sets.NO_PROGRESS | {
         "state": State.DEFERRED,
         "owner": None,
         "limited_by": None,

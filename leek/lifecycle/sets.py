@@ -9,7 +9,8 @@ from django.db.models import Case, When
 from leek.models import QueuedTasks, QueuedTasksQuerySet, State, queue_database
 from leek.outcome import Claimed, Outcome
 
-GIVEN_BACK: dict[str, Any] = {
+NO_PROGRESS: dict[str, Any] = {"progress_done": None, "progress_total": None}
+GIVEN_BACK: dict[str, Any] = NO_PROGRESS | {
     "state": Case(When(suspect=True, then=State.DEFERRED), default=State.READY),
     "owner": None,
     "limited_by": None,

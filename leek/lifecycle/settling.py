@@ -122,6 +122,7 @@ def _retry_later(outcome: Retry) -> None:
         tries=F("tries") + int(outcome.spends_try),
         suspect=False,
         parked_since=parked,
+        **sets.NO_PROGRESS,
     )
     if outcome.spends_try:
         _record_attempts([outcome])
@@ -136,6 +137,7 @@ def _block(outcomes: Sequence[Blocked]) -> None:
             owner=None,
             limited_by=None,
             blocked_by=gate,
+            **sets.NO_PROGRESS,
         )
 
 

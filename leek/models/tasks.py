@@ -117,6 +117,14 @@ class QueuedTasks(QueueModel):
         return Status.READY if waits else Status[state.name]
 
     @property
+    def progress(self) -> tuple[int, int | None] | None:
+        """How far the task was when this row was loaded, as (done, total); None if it is not told.
+
+        See `leek.current.progress`; `total` is None where the task does not know it.
+        """
+        return None if self.progress_done is None else (self.progress_done, self.progress_total)
+
+    @property
     def is_finished(self) -> bool:
         """Whether the task had succeeded or failed when this row was loaded."""
         return self.state in (State.SUCCESSFUL, State.FAILED)

@@ -1,6 +1,5 @@
 """Sends the signals of tasks that have ended."""
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -9,12 +8,12 @@ from leek.announcing import SignalToSend, signal_of
 from leek.connections import refresh_connections
 from leek.outcome import Outcome
 from leek.server.journal import journal
-from leek.server.service import Outage, Service, distrust_after
+from leek.server.service import LateService, Outage, distrust_after
 
 MOST_WAITING = 10_000  # signals, from which on further ones are dropped
 
 
-class Announcer(Service):
+class Announcer(LateService):
     """Takes outcomes that are stored, and calls the site's receivers; nothing waits for these.
 
     The thread is started with the first signal that has a receiver.
@@ -25,8 +24,6 @@ class Announcer(Service):
     def __init__(self, outage: Outage, on_end: Callable[[], None]) -> None:
         super().__init__(outage, on_end)
         self._waiting: SimpleQueue[SignalToSend | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._is_started = False
         self._is_dropping = False
 
     def take(self, outcomes: Sequence[Outcome]) -> None:
@@ -57,11 +54,6 @@ class Announcer(Service):
         self.stopping.set()
         self.stop()
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the loop is over, or was never begun."""
-        return not self._is_started or super().has_ended
-
     def _put(self, to_send: SignalToSend) -> None:
         if self._waiting.qsize() < MOST_WAITING:
             self._waiting.put(to_send)
@@ -72,7 +64,4 @@ class Announcer(Service):
                 "%s signals of tasks wait for their receivers: further ones are dropped",
                 MOST_WAITING,
             )
-        with self._lock:
-            if not self._is_started:
-                self._is_started = True
-                self.start()
+        self.start_once()

@@ -1,7 +1,8 @@
 """What runs inside the process that a Worker has for its tasks alone, once that has started.
 
 It gets one claimed task after the other, and gives a `Report` for each; before one that is to run
-under terms of its own it makes an `Announcement`, and is told whether to begin.
+under terms of its own it makes an `Announcement`, and is told whether to begin. While one runs it
+may tell its `Progress`.
 """
 
 import os
@@ -9,19 +10,22 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 
 from leek.conditions import Conditions
 from leek.connections import close_connections, keep_caches, refresh_connections
-from leek.outcome import Claimed, Outcome
+from leek.outcome import Claimed, Outcome, Progress
 from leek.server.executor import Attempt, Executor
-from leek.server.service import distrust_after
+from leek.server.progress import ProgressKeeper
+from leek.server.service import Outage, distrust_after
 
 READY = "ready"
+PROGRESS_INTERVAL = 0.1  # seconds between two times when the server is told of progress
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Child:
 
     def __init__(self, pipe: Connection, executor: Executor) -> None:
         self._pipe = pipe
-        self._executor = executor
+        self._progress = ProgressKeeper(Outage(), self._send_progress, PROGRESS_INTERVAL)
+        self._executor = replace(executor, on_progress=self._progress.note)
+        self._sending = threading.Lock()
         self._messages: SimpleQueue[Claimed | bool | None] = SimpleQueue()
         self._is_busy = False
 
@@ -61,9 +67,10 @@ class Child:
         while isinstance(claimed := self._messages.get(), Claimed):
             distrust_after(waiting_since)
             outcome = self._run(claimed)
+            self._progress.flush()
             self._is_busy = False
             if outcome is not None:
-                self._pipe.send(Report(outcome, memory_in_use()))
+                self._send(Report(outcome, memory_in_use()))
             with suppress(Exception):  # what is broken may also fail to close
                 refresh_connections()
             waiting_since = time.monotonic()
@@ -76,10 +83,18 @@ class Child:
             return loaded
         if loaded.conditions != Conditions() or loaded.terms is not self._executor.terms:
             when_killed = self._executor.timed_out(claimed, loaded.started_at, loaded)
-            self._pipe.send(Announcement(loaded.conditions, loaded.timeout, when_killed))
+            self._send(Announcement(loaded.conditions, loaded.timeout, when_killed))
             if self._messages.get() is not True:
                 return None
         return self._executor.attempt(loaded)
+
+    def _send_progress(self, latest: Sequence[Progress]) -> None:
+        for each in latest:
+            self._send(each)
+
+    def _send(self, message: Announcement | Report | Progress) -> None:
+        with self._sending:
+            self._pipe.send(message)
 
     def _listen(self) -> None:
         """Take tasks from the pipe; a task that still runs when it is closed would run twice."""

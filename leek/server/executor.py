@@ -3,7 +3,7 @@
 import os
 import random
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +20,7 @@ from leek.context import restore
 from leek.current import CurrentTask, enter
 from leek.exceptions import CallableNotFound, TaskTimeout
 from leek.outages import is_of_connection
-from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
+from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Progress, Retry, Success
 from leek.policy import Policy, Terms, policy_of, restored
 from leek.server.atomic import run_atomically
 from leek.task import Task
@@ -64,7 +64,7 @@ class Executor:
     `terms` is what the settings say; a task may have others. `park_for` is for how many seconds one
     waits whose callable does not import. At the `max_crashes`th crash a task fails. `aliases` has
     the present paths of callables by former ones. Without `limits_time` somebody else sees to it.
-    With `tries_once` no task is tried again.
+    With `tries_once` no task is tried again. `on_progress` is told of the progress of tasks.
     """
 
     terms: Terms
@@ -74,6 +74,7 @@ class Executor:
     aliases: Mapping[str, str] = field(default_factory=dict)
     limits_time: bool = True
     tries_once: bool = False
+    on_progress: Callable[[Progress], None] | None = None
 
     def run(self, claimed: Claimed) -> Outcome:
         """Read the task, run it, and tell how it ended."""
@@ -92,7 +93,7 @@ class Executor:
         return copy_context().run(self._attempt_in_context, attempt)
 
     def _attempt_in_context(self, attempt: Attempt) -> Outcome:
-        _surround(attempt)
+        self._surround(attempt)
         if attempt.terms.atomic:
             run, raised = partial(self._attempt, attempt), partial(self.raised, attempt)
             return run_atomically(attempt.claimed, run, raised)
@@ -100,7 +101,7 @@ class Executor:
 
     async def attempt_in_loop(self, attempt: Attempt) -> Outcome:
         """Do as `attempt`, with a coroutine function, in the context that the event loop gave."""
-        _surround(attempt)
+        self._surround(attempt)
         try:
             await announce_start_in_loop(attempt.claimed)
             value = await attempt.task.run_in_loop(self._limit(attempt))
@@ -131,6 +132,25 @@ class Executor:
 
     def _limit(self, attempt: Attempt) -> float | None:
         return attempt.timeout if self.limits_time else None
+
+    def _surround(self, attempt: Attempt) -> None:
+        """Give the context that is current what a task is to find there."""
+        claimed, max_retries = attempt.claimed, attempt.terms.retry.max_retries
+        task = CurrentTask(
+            id=claimed.id,
+            name=claimed.name,
+            attempt=claimed.attempt,
+            max_retries=max_retries,
+            is_last_try=claimed.tries + 1 >= max_retries,
+            started_at=attempt.started_at,
+            timeout=attempt.timeout,
+        )
+        enter(task, partial(self._report, claimed))
+        restore(attempt.task.context)
+
+    def _report(self, claimed: Claimed, done: int, total: int | None) -> None:
+        if self.on_progress:
+            self.on_progress(Progress(claimed.id, claimed.owner, claimed.claim, done, total))
 
     def _attempt(self, attempt: Attempt) -> Outcome:
         try:
@@ -178,23 +198,6 @@ class Executor:
         # Often at first: while releases run side by side, each look is a toss-up between them.
         delay = min(max(waited / 4, FIRST_PARKING), LONGEST_PARKING)
         return Retry(claimed, started_at, timezone.now(), report, delay, spends_try=False)
-
-
-def _surround(attempt: Attempt) -> None:
-    """Give the context that is current what a task is to find there."""
-    claimed, max_retries = attempt.claimed, attempt.terms.retry.max_retries
-    enter(
-        CurrentTask(
-            id=claimed.id,
-            name=claimed.name,
-            attempt=claimed.attempt,
-            max_retries=max_retries,
-            is_last_try=claimed.tries + 1 >= max_retries,
-            started_at=attempt.started_at,
-            timeout=attempt.timeout,
-        )
-    )
-    restore(attempt.task.context)
 
 
 def _after_error(

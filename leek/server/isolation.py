@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from leek.conditions import Conditions
 from leek.exceptions import LeekError
-from leek.outcome import Claimed, Outcome
+from leek.outcome import Claimed, Outcome, Progress
 from leek.server.admission import Admission
 from leek.server.child_loop import READY, Announcement, Report
 from leek.server.executor import Executor
@@ -115,7 +115,7 @@ class Isolation:
         child = self._spawn()
         try:
             child.send(sys.argv)
-            child.send(replace(self._executor, limits_time=False))
+            child.send(replace(self._executor, limits_time=False, on_progress=None))
             if child.receive() != READY:
                 raise EOFError
         except (EOFError, OSError):
@@ -179,9 +179,7 @@ class Isolation:
     ) -> Outcome | Announcement:
         """Return how a task has ended, or what the server has to see to before it begins."""
         try:
-            answer = child.receive(limit)
-            if not isinstance(answer, Announcement | Report):
-                raise TypeError(answer)
+            answer = self._next_word(child, limit)
         except TimeoutError:
             child.kill()
             self.close()
@@ -193,6 +191,18 @@ class Isolation:
         child.tasks += 1
         child.memory = answer.memory
         return answer.outcome
+
+    def _next_word(self, child: ChildProcess, limit: float | None) -> Announcement | Report:
+        """Return what the process says within its time, but for progress, which is handed on."""
+        began, left = time.monotonic(), limit
+        while isinstance(answer := child.receive(left), Progress):
+            if self._executor.on_progress:
+                self._executor.on_progress(answer)
+            if limit is not None and (left := began + limit - time.monotonic()) <= 0:
+                raise TimeoutError
+        if not isinstance(answer, Announcement | Report):
+            raise TypeError(answer)
+        return answer
 
     def _refuse(
         self, child: ChildProcess, claimed: Claimed, conditions: Conditions

@@ -1,11 +1,13 @@
 """What is on while "the Worker is on": dispatcher, Workers, event loop, recorder ..."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from leek import lifecycle
 from leek.database import write_lock
 from leek.models import Servers, queue_database
+from leek.outcome import Progress
 from leek.policy import Terms
 from leek.queues import Queues
 from leek.schedule import Schedule
@@ -22,6 +24,7 @@ from leek.server.isolation import ChildLimits, Isolation
 from leek.server.journal import journal
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
+from leek.server.progress import ProgressKeeper
 from leek.server.recorder import Recorder
 from leek.server.registration import Resignation
 from leek.server.rescuer import Rescuer
@@ -98,6 +101,7 @@ class WorkerPool:
             on_stored=self._announcer.take,
             on_end=self._recorder_ended,
         )
+        self._progress = ProgressKeeper(outage, self._store_progress)
         self._heartbeat = Heartbeat(outage, lease, register)
         self._rescuer = Rescuer(
             outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
@@ -159,6 +163,7 @@ class WorkerPool:
                 options.park_for,
                 max_crashes=options.max_crashes,
                 aliases=options.aliases,
+                on_progress=self._progress.note,
             ),
             self._admission,
             self._write_lock,
@@ -189,6 +194,10 @@ class WorkerPool:
         if not self.is_working:
             self._recorder.stop()
         self._on_part_end()
+
+    def _store_progress(self, latest: Sequence[Progress]) -> None:
+        with self._write_lock:
+            lifecycle.note_progress(latest)
 
     def _recorder_ended(self) -> None:
         self._announcer.stop()
@@ -264,7 +273,14 @@ class WorkerPool:
             worker.abandon()
         self._coroutines.join(end - time.monotonic())
         self._notes.keep(crashed)
-        others = (self._heartbeat, self._rescuer, self._scheduler, self._gatekeeper, self._watch)
+        others = (
+            self._progress,
+            self._heartbeat,
+            self._rescuer,
+            self._scheduler,
+            self._gatekeeper,
+            self._watch,
+        )
         for other in others:
             other.stop()
         if not crashed and self._resign(end):

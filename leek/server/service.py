@@ -166,6 +166,27 @@ class Service:
         give_up_connections()
 
 
+class LateService(Service):
+    """A service whose thread is started when there is something to do for it."""
+
+    def __init__(self, outage: Outage, on_end: Callable[[], None] | None = None) -> None:
+        super().__init__(outage, on_end)
+        self._start_lock = threading.Lock()
+        self._is_started = False
+
+    def start_once(self) -> None:
+        """Start the thread, if nobody has done so."""
+        with self._start_lock:
+            if not self._is_started:
+                self._is_started = True
+                self.start()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the loop is over, or was never begun."""
+        return not self._is_started or super().has_ended
+
+
 def distrust_after(began: float) -> None:
     """Have this thread's connections tried before they are used, if they rested for long.
 

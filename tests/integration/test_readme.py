@@ -580,6 +580,33 @@ def call_as(is_last_try: bool | None, function: Callable[[Path], None], path: Pa
     function(path)
 
 
+@pytest.mark.django_db
+@executes("task-progress", "row-progress")
+def test_a_row_tells_how_far_its_task_is(
+    blocks: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, console = blocks
+    letters: list[int] = []
+    members = ModuleType("members.tasks")
+    vars(members).update(write_letter=letters.append)
+    exec(task.text, vars(members))
+    monkeypatch.setitem(sys.modules, "members", ModuleType("members"))
+    monkeypatch.setitem(sys.modules, "members.tasks", members)
+    with override_settings(TASKS_QUEUE={"EAGER": True}):
+        push_task_to_queue(members.write_letters, [7, 8, 9])
+    assert letters == [7, 8, 9]
+    assert_runs(console, QueuedTasks=QueuedTasks)
+
+
+def assert_runs(console: Block, **names: object) -> None:
+    """Assert that Python prints what a console shows."""
+    assert console.kind == "pycon"
+    example = doctest.DocTestParser().get_doctest(console.text, names, "README", str(README), 0)
+    failures: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=failures.append)
+    assert not failures, "".join(failures)
+
+
 # Try it
 
 

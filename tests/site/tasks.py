@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import itertools
 import logging
 import os
 import re
@@ -24,7 +25,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import activate, get_language
 
-from leek.api import current_task, push_task_to_queue, using
+from leek.api import current_task, progress, push_task_to_queue, using
 from leek.context import request_id
 from leek.models import QueuedTasks
 from tests.site.models import Runs
@@ -434,6 +435,57 @@ def log(message: str) -> int | None:
 async def log_slowly(message: str) -> int | None:
     """Do as `log`, asynchronously and in a thread."""
     return await sync_to_async(log)(message)
+
+
+def advance(gate: str, *values: int | None) -> None:
+    """Tell its progress, then run until the file `gate` is there, and tell that it is done."""
+    progress(*values)  # type: ignore[arg-type]
+    wait_for(gate)
+    progress(100, 100)
+
+
+async def advance_slowly(gate: str, *values: int | None) -> None:
+    """Do as `advance`, asynchronously."""
+    progress(*values)  # type: ignore[arg-type]
+    await wait_slowly(gate)
+    await sync_to_async(progress)(100, 100)
+
+
+def advance_and_fail(gate: str) -> None:
+    """Tell its progress and fail; at the second attempt, only run until the file is there."""
+    task = current_task()
+    assert task
+    if task.attempt > 1:
+        return wait_for(gate)
+    progress(5, 10)
+    raise ValueError
+
+
+def advance_and_die(gate: str) -> None:
+    """Do as `advance_and_fail`, but take the process down when the progress is stored."""
+    task = current_task()
+    assert task
+    if task.attempt > 1:
+        return wait_for(gate)
+    progress(5, 10)
+    while QueuedTasks.objects.get(pk=task.id).progress is None:
+        time.sleep(0.005)
+    kill_own_process()
+    return None
+
+
+def advance_for_ever() -> None:
+    """Tell progress again and again."""
+    for number in itertools.count():
+        progress(number)
+
+
+def advance_in_a_transaction(gate: str) -> None:
+    """Tell progress in a transaction that is undone when the file `gate` is there."""
+    with transaction.atomic():
+        progress(7, 10)
+        wait_for(gate)
+        transaction.set_rollback(True)
 
 
 def mark_cache(mark: str) -> Any:

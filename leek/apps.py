@@ -12,7 +12,9 @@ class LeekConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, and have log records tell of tasks."""
-        from leek import checks, log_context  # noqa: F401 (Django wants them imported here)
+        """Register the checks, have log records tell of tasks, and let their rows be acted upon."""
+        from leek import checks, handles, log_context  # noqa: F401 (the checks register themselves)
+        from leek.models import QueuedTasks
 
         log_context.install()
+        QueuedTasks.handles = handles

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from leek import lifecycle
 from leek.database import rest_between_writes
+from leek.lifecycle import PushedBack
 from leek.models import FailedTasks, SuccessTasks, queue_database
 
 FIRST_BATCH, LARGEST_BATCH = 100, 1000  # rows
@@ -24,6 +25,7 @@ SOON = 0.01  # seconds that a batch may take
 
 Outcomes = QuerySet[SuccessTasks] | QuerySet[FailedTasks]
 Kind = TypeVar("Kind", SuccessTasks, FailedTasks)
+Done = TypeVar("Done")
 
 
 def finished(kind: type[Kind], older_than: timedelta | None = None) -> QuerySet[Kind]:
@@ -86,12 +88,12 @@ def purge(rows: Outcomes) -> Iterator[int]:
     return _in_batches(rows, lifecycle.purge)
 
 
-def retry(rows: QuerySet[FailedTasks]) -> Iterator[int]:
-    """Push these failed tasks back; yield how many, batch by batch."""
+def retry(rows: QuerySet[FailedTasks]) -> Iterator[PushedBack]:
+    """Push these failed tasks back; yield how many, and which were left, batch by batch."""
     return _in_batches(rows, lifecycle.retry_failed)
 
 
-def _in_batches(rows: Outcomes, act: Callable[[list[int]], int]) -> Iterator[int]:
+def _in_batches(rows: Outcomes, act: Callable[[list[int]], Done]) -> Iterator[Done]:
     size, rest = BatchSize(), rest_between_writes(queue_database())
     ids, last = rows.order_by("pk").values_list("pk", flat=True), 0
     while batch := list(ids.filter(pk__gt=last)[: size.rows]):

@@ -22,7 +22,7 @@ from leek.lifecycle.admitting import (
     unblock,
 )
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
-from leek.lifecycle.finished import purge, retry_failed
+from leek.lifecycle.finished import PushedBack, purge, retry_failed
 from leek.lifecycle.progressing import note_progress
 from leek.lifecycle.pushing import push, push_unique
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
@@ -33,6 +33,7 @@ from leek.lifecycle.settling import begin_with_write, settle, settle_within
 
 __all__ = [
     "Opening",
+    "PushedBack",
     "Rescued",
     "Superseded",
     "admit",

@@ -1,9 +1,11 @@
 """FAILED ──retry_failed──► READY, and the end of finished tasks"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from django.db import router, transaction
-from django.db.models import Exists, F, ForeignObjectRel, OuterRef
+from django.db import IntegrityError, router, transaction
+from django.db.models import Exists, F, ForeignObjectRel, OuterRef, QuerySet
 from django.db.models.deletion import ProtectedError, RestrictedError
 
 from leek.database import Now
@@ -17,30 +19,71 @@ from leek.models import (
     queue_database,
 )
 
+_PUSHED_BACK: dict[str, Any] = {
+    "state": State.READY,
+    "tries": 0,
+    "crashes": 0,
+    "suspect": False,
+    "parked_since": None,
+    "owner": None,
+    "limited_by": None,
+    "progress_done": None,
+    "progress_total": None,
+    "run_after": Now(),
+}
 
-def retry_failed(ids: Sequence[int]) -> int:
-    """Push failed tasks back, with clean counters and without their errors; return how many."""
-    alias = queue_database()
-    with transaction.atomic(using=alias):
-        pushed = (
-            sets.tasks()
-            .filter(pk__in=ids, state=State.FAILED)
-            .update(
-                state=State.READY,
-                tries=0,
-                crashes=0,
-                suspect=False,
-                parked_since=None,
-                owner=None,
-                limited_by=None,
-                progress_done=None,
-                progress_total=None,
-                run_after=Now(),
-            )
-        )
-        for failures in (FailedTasks, FailedAttempts):
-            failures.objects.using(alias).filter(task__in=ids, task__state=State.READY).delete()
+
+@dataclass(frozen=True)
+class PushedBack:
+    """How many failed tasks were pushed back, and which were left: a newer one has their key."""
+
+    number: int = 0
+    left: tuple[int, ...] = ()
+
+    def __add__(self, other: "PushedBack") -> "PushedBack":
+        """Return both together."""
+        return PushedBack(self.number + other.number, self.left + other.left)
+
+
+def retry_failed(ids: Sequence[int]) -> PushedBack:
+    """Push failed tasks back, with clean counters and without their errors.
+
+    One that had a unique key gets it back, in a transaction of its own: who waits for the key that
+    another one is just taking holds no other. Where it is taken the task stays as it is.
+    """
+    failures = FailedTasks.objects.using(queue_database()).filter(pk__in=ids)
+    with_key = failures.exclude(unique_key=None).order_by("pk")
+    number = _push_back_without_key(ids, with_key)
+    left = []
+    for task_id, key in with_key.values_list("pk", "unique_key"):
+        try:
+            number += _push_back(task_id, key)
+        except IntegrityError:
+            left.append(task_id)
+    return PushedBack(number, tuple(left))
+
+
+def _push_back_without_key(ids: Sequence[int], with_key: QuerySet[FailedTasks]) -> int:
+    failed = sets.tasks().filter(pk__in=ids, state=State.FAILED)
+    with transaction.atomic(using=queue_database()):
+        pushed = failed.exclude(Exists(with_key.filter(pk=OuterRef("pk")))).update(**_PUSHED_BACK)
+        _forget_errors(ids)
     return pushed
+
+
+def _push_back(task_id: int, key: str | None) -> int:
+    """Push a failed task back with its unique key; raise IntegrityError where that is taken."""
+    failed = sets.tasks().filter(pk=task_id, state=State.FAILED)
+    with transaction.atomic(using=queue_database()):
+        pushed = failed.update(**_PUSHED_BACK, unique_key=key)
+        _forget_errors([task_id])
+    return pushed
+
+
+def _forget_errors(ids: Sequence[int]) -> None:
+    for failures in (FailedTasks, FailedAttempts):
+        pushed_back = failures.objects.using(queue_database()).filter(task__state=State.READY)
+        pushed_back.filter(task__in=ids).delete()
 
 
 def purge(ids: Sequence[int]) -> int:

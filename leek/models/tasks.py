@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
+from asgiref.sync import sync_to_async
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -53,8 +54,21 @@ class QueuedTasksQuerySet(QueueQuerySet["QueuedTasks"]):
         return self.filter(state=State.RUNNING)
 
 
+class Handles(Protocol):
+    """What is done with a task by way of its row.
+
+    It takes moves and talk with servers, which know the tables. So `leek.handles` does it, and the
+    app brings the two together.
+    """
+
+    def retry(self, row: "QueuedTasks") -> bool:
+        """Push a failed task back; return whether it was failed."""
+
+
 class QueuedTasks(QueueModel):
     """Every pushed task, until it is purged."""
+
+    handles: ClassVar[Handles]
 
     name = models.CharField(_("name"), max_length=255)
     payload = models.TextField(_("payload"))
@@ -166,3 +180,15 @@ class QueuedTasks(QueueModel):
             pause = min(2 * pause, LONGEST_WAIT)
             self.refresh_from_db(fields=["state", "tries", "crashes"])
         return self.result
+
+    def retry(self) -> bool:
+        """Push the task back if it has failed, and load the row again; return whether it had.
+
+        It gets its unique key back, too. Where a newer task has taken that, nothing is done, and
+        False returned.
+        """
+        return self.handles.retry(self)
+
+    async def aretry(self) -> bool:
+        """Do as `retry`, from async code."""
+        return await sync_to_async(self.retry)()

@@ -13,6 +13,7 @@ from django.utils import timezone
 from leek import agenda, leases, lifecycle, status
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
+from leek.lifecycle import PushedBack
 from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
 from tests.site.tasks import add, noop
@@ -480,14 +481,14 @@ class TestFinishedTasks:
 
     def test_a_failed_task_pushed_back_has_clean_counters(self) -> None:
         row = self.failed()
-        assert lifecycle.retry_failed([row.pk]) == 1
+        assert lifecycle.retry_failed([row.pk]) == PushedBack(1)
         row.refresh_from_db()
         assert (row.state, row.tries, row.crashes) == (State.READY, 0, 0)
         assert not FailedTasks.objects.exists()
 
     def test_only_failed_tasks_are_pushed_back(self) -> None:
         row = push_task_to_queue(noop)
-        assert lifecycle.retry_failed([row.pk]) == 0
+        assert lifecycle.retry_failed([row.pk]) == PushedBack(0)
 
     def test_only_finished_tasks_are_purged(self) -> None:
         failed, waiting = self.failed(), push_task_to_queue(noop)

@@ -1,19 +1,24 @@
 """manage.py leek_retry_failed"""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from leek import hinting, upkeep
+from leek.lifecycle import PushedBack
 from leek.management.base import LeekCommand
 from leek.management.progress import Progress
+from leek.models import FailedTasks
+
+MOST_NAMED = 20  # tasks, by their ids
 
 
 def task_id(text: str) -> int:
@@ -76,7 +81,26 @@ class Command(LeekCommand):
         if options["dry_run"]:
             self.say(f"Would push back {chosen.count()} tasks.")
             return
-        progress = Progress(self.stderr, chosen.count)
-        if pushed := sum(progress.track(upkeep.retry(chosen))):
+        pushed = self.push_back(chosen)
+        if pushed.number:
             hinting.hint()
-        self.say(f"Pushed back {pushed} tasks.")
+        self.say(f"Pushed back {pushed.number} tasks.")
+        if pushed.left:
+            self.say(
+                f"Left {len(pushed.left)} task(s) whose unique key a newer task has taken:"
+                f" {as_text(pushed.left)}"
+            )
+
+    def push_back(self, chosen: QuerySet[FailedTasks]) -> PushedBack:
+        """Push the tasks back in batches, and show how far that is."""
+        pushed = PushedBack()
+        with Progress(self.stderr, chosen.count) as progress:
+            for batch in upkeep.retry(chosen):
+                pushed += batch
+                progress.add(batch.number + len(batch.left))
+        return pushed
+
+
+def as_text(ids: Sequence[int]) -> str:
+    """Return some of the ids, the first ones."""
+    return ", ".join([*map(str, ids[:MOST_NAMED]), *["..."][: len(ids) > MOST_NAMED]])

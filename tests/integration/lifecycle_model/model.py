@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
+from leek.lifecycle import PushedBack
 from leek.models import State
 from leek.outcome import Claimed
 
@@ -61,6 +62,7 @@ class Task:
     state: State
     is_due: bool
     key: str | None = None
+    former_key: str | None = None
     owner: int | None = None
     claim: int = 0
     tries: int = 0
@@ -89,7 +91,8 @@ class Task:
 
     def finish(self, state: State) -> None:
         """End it, and free its key."""
-        self.state, self.key, self.is_suspect = state, None, False
+        self.former_key, self.key = self.key, None
+        self.state, self.is_suspect = state, False
 
     def crash(self, *, was_alone: bool) -> None:
         """Charge it with the end of its process; a suspect that was alone ended the former, too."""
@@ -240,14 +243,21 @@ class Model:
 
     # Finished tasks
 
-    def retry_failed(self, ids: Collection[int]) -> int:
-        """Make failed tasks ready, as if they were new; return how many."""
-        failed = [task for task in self.in_state(State.FAILED) if task.id in ids]
-        for task in failed:
+    def retry_failed(self, ids: Collection[int]) -> PushedBack:
+        """Make failed tasks ready, as if they were new; leave those whose key another one has."""
+        pushed, left = 0, []
+        for task in self.in_state(State.FAILED):
+            if task.id not in ids:
+                continue
+            if self.are_taken([task.former_key]):
+                left.append(task.id)
+                continue
+            pushed += 1
             task.give_back()
+            task.key = task.former_key
             task.tries = task.crashes = 0
             task.is_parked, task.is_due = False, True
-        return len(failed)
+        return PushedBack(pushed, tuple(left))
 
     def purge(self, ids: Collection[int]) -> int:
         """Forget finished tasks; return how many."""

@@ -22,6 +22,7 @@ from leek.protocol import (
 from leek.stream import DeadlineReader
 
 ASK_TIMEOUT = 5.0  # seconds for a question to be answered, or for a command to be accepted
+LASTING = ("stop", "stop-worker")  # commands that take as long as the tasks that run
 
 
 def ask(question: str, *, host: str | None = None, port: int | None = None) -> Reply:
@@ -41,9 +42,9 @@ def command(name: str, *, host: str | None = None, port: int | None = None) -> R
     """Have the server do what changes something, and return its answer when it is done.
 
     "stop-worker" is done when the Worker is off, "stop" when the server is gone, however long its
-    tasks take. The answer is `WRONG_SECRET` where the server was started with none of this site's
-    keys. Raise ServerUnreachable where there is no server, or one that does not prove to know the
-    key: it is neither waited for nor believed.
+    tasks take; "cancel-<id>" at once. The answer is `WRONG_SECRET` where the server was started
+    with none of this site's keys. Raise ServerUnreachable where there is no server, or one that
+    does not prove to know the key: it is neither waited for nor believed.
     """
     reply = WRONG_SECRET
     for secret in protocol_secrets():
@@ -70,9 +71,10 @@ def _check_acceptance(given: Reply, expected: Reply) -> None:
 
 
 def _outcome(name: str, connection: socket.socket, lines: DeadlineReader) -> Reply:
-    """Return the answer to an accepted command when it is carried out, however long that takes."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    lines.lift_deadline()
+    """Return the answer to an accepted command when it is carried out, however long that lasts."""
+    if name in LASTING:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        lines.lift_deadline()
     reply = read_reply(lines)
     if name == "stop" and reply.ok:
         with suppress(ConnectionError):

@@ -1,10 +1,14 @@
 """What is done with a task by way of its row."""
 
-from leek import eager, lifecycle
+from leek import client, eager, leases, lifecycle
 from leek.conf import config
 from leek.connections import on_commit_once
+from leek.exceptions import ServerUnreachable
 from leek.hinting import hint
-from leek.models import QueuedTasks, queue_database
+from leek.models import QueuedTasks, Servers, queue_database
+from leek.protocol import about_task
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (where a server may listen)
 
 
 def retry(row: QueuedTasks) -> bool:
@@ -19,3 +23,33 @@ def retry(row: QueuedTasks) -> bool:
     elif is_pushed:
         on_commit_once(queue_database(), hint)
     return is_pushed
+
+
+def cancel(row: QueuedTasks) -> bool:
+    """Cancel a task that waits, or have the server that has claimed it do so where it can.
+
+    It is looked at once more afterwards, because the server may just have given it back.
+    """
+    is_cancelled = lifecycle.cancel(row.pk) or _cancel_claimed(row.pk) or lifecycle.cancel(row.pk)
+    row.refresh_from_db()
+    return is_cancelled
+
+
+def _cancel_claimed(task_id: int) -> bool:
+    """Order the server that has claimed a task to cancel it; return whether it does."""
+    owner = QueuedTasks.objects.running().filter(pk=task_id).values("owner")
+    server = Servers.objects.filter(pk__in=owner).first()
+    if server is None:
+        return False
+    try:
+        order = about_task("cancel", task_id)
+        return bool(client.command(order, host=_host_of(server), port=server.port).ok)
+    except ServerUnreachable:
+        return False
+
+
+def _host_of(server: Servers) -> str:
+    """Return where a server can be reached from here."""
+    if server.address not in _EVERYWHERE:
+        return server.address
+    return "localhost" if server.host == leases.this_host() else server.hostname

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from leek.exceptions import WorkerLost
+from leek.exceptions import TaskCancelled, WorkerLost
 
 
 class Claimed(NamedTuple):
@@ -94,6 +94,17 @@ class Failure:
     started_at: datetime
     finished_at: datetime
     error: ErrorReport
+
+
+CANCELLED = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
+
+
+def cancelled(
+    claimed: Claimed, started_at: datetime, finished_at: datetime, *, has_begun: bool
+) -> Failure:
+    """Return the outcome of a task that was cancelled: it is not tried again."""
+    when = "while it ran" if has_begun else "before it began"
+    return Failure(claimed, started_at, finished_at, ErrorReport(CANCELLED, f"cancelled {when}"))
 
 
 @dataclass(frozen=True, slots=True)

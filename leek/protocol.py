@@ -27,6 +27,11 @@ server, whose address may look different from the client's end: who gets a clien
 can pass the challenge of another server with the same secret on to it, and the answer back. That
 server then does what the client has ordered.
 
+So is a task cancelled that a server has claimed, by the command `cancel-<id>`. The second reply
+comes at once, and tells whether it will be::
+
+    server: leek/1 [true, "cancelled"]
+
 A line is ASCII, ends in a line feed and is at most `MAX_LINE` bytes long. Nothing on the wire is
 ever run or unpickled.
 """
@@ -46,6 +51,7 @@ LOCALHOST = ("127.0.0.1", "::1")
 
 _WORD = re.compile(rb"[0-9a-z-]{1,128}")
 _NONCE = re.compile(r"[0-9a-f]{32}")
+_ABOUT_TASK = re.compile(r"([a-z]+)-([0-9]{1,19})")
 
 
 class Reply(NamedTuple):
@@ -81,6 +87,17 @@ def read_word(stream: BinaryIO) -> str:
     if not _WORD.fullmatch(word):
         raise NotLeek("not a command")
     return word.decode("ascii")
+
+
+def about_task(verb: str, task_id: int) -> str:
+    """Return the word of a request that is about a task."""
+    return f"{verb}-{task_id}"
+
+
+def task_in(word: str, verb: str) -> int | None:
+    """Return the id of the task that a request with this verb is about; None for any other."""
+    found = _ABOUT_TASK.fullmatch(word)
+    return int(found[2]) if found and found[1] == verb else None
 
 
 def encode_reply(reply: Reply) -> bytes:

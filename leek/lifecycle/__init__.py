@@ -5,6 +5,8 @@
               │ └─promote── DEFERRED ◄┤
               └─unblock──── BLOCKED ◄─┘
 
+    READY, DEFERRED, BLOCKED ──cancel──► FAILED
+
 A suspect is the exception: given back it is DEFERRED, and only `claim_suspect` takes it from there.
 
 Each move of a claimed task is fenced: it changes a row only while it has this owner and this claim
@@ -21,6 +23,7 @@ from leek.lifecycle.admitting import (
     openings,
     unblock,
 )
+from leek.lifecycle.cancelling import cancel
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import PushedBack, purge, retry_failed
 from leek.lifecycle.progressing import note_progress
@@ -40,6 +43,7 @@ __all__ = [
     "begin_schedules",
     "begin_with_write",
     "blocked_at",
+    "cancel",
     "claim",
     "claim_one",
     "claim_suspect",

@@ -67,7 +67,8 @@ def _push_back_without_key(ids: Sequence[int], with_key: QuerySet[FailedTasks]) 
     failed = sets.tasks().filter(pk__in=ids, state=State.FAILED)
     with transaction.atomic(using=queue_database()):
         pushed = failed.exclude(Exists(with_key.filter(pk=OuterRef("pk")))).update(**_PUSHED_BACK)
-        _forget_errors(ids)
+        if pushed:
+            _forget_errors(ids)
     return pushed
 
 
@@ -76,7 +77,8 @@ def _push_back(task_id: int, key: str | None) -> int:
     failed = sets.tasks().filter(pk=task_id, state=State.FAILED)
     with transaction.atomic(using=queue_database()):
         pushed = failed.update(**_PUSHED_BACK, unique_key=key)
-        _forget_errors([task_id])
+        if pushed:
+            _forget_errors([task_id])
     return pushed
 
 

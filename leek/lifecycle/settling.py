@@ -75,7 +75,7 @@ def _succeed(outcomes: Sequence[Success]) -> None:
 
 def _fail(outcomes: Sequence[Failure]) -> None:
     sets.move(outcomes, state=State.FAILED, tries=F("tries") + 1, suspect=False)
-    _record_failures(outcomes)
+    record_failures(outcomes)
     _record_attempts(outcomes)
 
 
@@ -83,13 +83,13 @@ def settle_crash(outcome: Crash) -> None:
     """Charge a task with the end of the process that ran it, in the caller's transaction."""
     if outcome.is_last:
         sets.move([outcome], state=State.FAILED, crashes=outcome.crashes, suspect=False)
-        _record_failures([outcome])
+        record_failures([outcome])
     else:
         sets.move([outcome], crashes=outcome.crashes, **sets.GIVEN_BACK)
     _record_attempts([outcome])
 
 
-def _record_failures(failed: Sequence[Failure | Crash]) -> None:
+def record_failures(failed: Sequence[Failure | Crash]) -> None:
     """Write the outcome of tasks that are failed already, and free their unique keys."""
     if not failed:
         return

@@ -64,6 +64,9 @@ class Handles(Protocol):
     def retry(self, row: "QueuedTasks") -> bool:
         """Push a failed task back; return whether it was failed."""
 
+    def cancel(self, row: "QueuedTasks") -> bool:
+        """Cancel a task that has not ended; return whether it is cancelled, or will be."""
+
 
 class QueuedTasks(QueueModel):
     """Every pushed task, until it is purged."""
@@ -192,3 +195,16 @@ class QueuedTasks(QueueModel):
     async def aretry(self) -> bool:
         """Do as `retry`, from async code."""
         return await sync_to_async(self.retry)()
+
+    def cancel(self) -> bool:
+        """Cancel the task, and load the row again; return whether it is cancelled, or will be.
+
+        It fails as TaskCancelled: at once if it waits. If it runs, its server is told to stop it,
+        which it can do with async tasks and in child processes. False: it had ended, or cannot be
+        stopped, or its server cannot be reached.
+        """
+        return self.handles.cancel(self)
+
+    async def acancel(self) -> bool:
+        """Do as `cancel`, from async code."""
+        return await sync_to_async(self.cancel)()

@@ -67,6 +67,11 @@ class Backlog:
             self._queue.put(_END)
         return [claimed for _, _, claimed, _ in entries if claimed is not None]
 
+    def take_out(self, task_id: int) -> Claimed | None:
+        """Return a task that no worker has taken, and none will take any more; then `done`."""
+        found = None if self._ended else self._queue.take_out(task_id)
+        return found[2] if found else None
+
     def end(self) -> None:
         """Hand out nothing any more, and tell all workers to end."""
         self._ended = True

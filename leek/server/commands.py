@@ -8,9 +8,10 @@ from django import db
 from leek import status
 from leek.conf import protocol_secrets
 from leek.connections import close_connections
-from leek.protocol import Reply, answer_to, answers_match
+from leek.protocol import Reply, answer_to, answers_match, task_in
 
 WORKER_OFF = Reply(False, "Worker Off")
+NOT_CANCELLED = Reply(False, "not here, or cannot be stopped")
 
 
 class Control(Protocol):
@@ -30,6 +31,9 @@ class Control(Protocol):
 
     def hint(self) -> None:
         """Look for work now."""
+
+    def cancel(self, task_id: int) -> bool:
+        """Cancel a task that this server has claimed, where that is possible."""
 
     def stop_worker(self) -> None:
         """Stop the Worker, and return when it is off."""
@@ -86,8 +90,15 @@ def answer(question: str, control: Control) -> Reply:
     return QUESTIONS[question](control) if control.worker_on else WORKER_OFF
 
 
+def is_order(word: str) -> bool:
+    """Tell whether a word is an order, so that its sender has to prove to know the secret."""
+    return word in ORDERS or task_in(word, "cancel") is not None
+
+
 def obey(order: str, control: Control) -> Reply:
     """Carry out an order whose sender has proved to know the site's secret."""
+    if (task_id := task_in(order, "cancel")) is not None:
+        return Reply(True, "cancelled") if control.cancel(task_id) else NOT_CANCELLED
     return ORDERS[order](control)
 
 

@@ -91,7 +91,7 @@ class Conversation:
         """Do or answer what was said, and return whether the client may say more."""
         if self._order:
             self._obey(word)
-        elif word in commands.ORDERS:
+        elif commands.is_order(word):
             self._challenge(word)
             return True
         elif word in commands.SLOW:

@@ -6,7 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from leek.outcome import Claimed, Outcome, Success
+from django.utils import timezone
+
+from leek.outcome import Claimed, Outcome, Success, cancelled
 from leek.server.executor import Attempt
 from leek.server.journal import log_outcome
 from leek.server.loop import Loop
@@ -18,10 +20,11 @@ from leek.server.worker import Shared
 
 @dataclass
 class Run:
-    """An attempt in its slot, and how it ended, as soon as it has."""
+    """An attempt, its slot and its task on the loop, and how it ended, each as soon as it has."""
 
     attempt: Attempt
-    slot: int
+    slot: int = -1
+    task: "asyncio.Task[None] | None" = None
     outcome: Outcome | None = None
 
     @property
@@ -68,10 +71,14 @@ class Coroutines(Service):
     def run(self, attempt: Attempt) -> bool:
         """Wait for a slot, and have an async task run in it; return False if there is none."""
         self._recorder.wait_for_room()
+        run = Run(attempt)
+        stop = partial(self._call, partial(self._cancel, run))
+        self._shared.cancellations.allow(run.claimed.id, stop)
         if (slot := self._slots.take()) is None:
-            return False
+            return self._take_if_cancelled(run)
+        run.slot = slot
         self._shared.backlog.set_aside()
-        self._call(partial(self._begin, Run(attempt, slot)))
+        self._call(partial(self._begin, run))
         return True
 
     @property
@@ -100,6 +107,15 @@ class Coroutines(Service):
         """Close the loop."""
         self._loop.end()
 
+    def _take_if_cancelled(self, run: Run) -> bool:
+        """Hand on the outcome of a task that was cancelled; return whether it was."""
+        if not self._shared.cancellations.end(run.claimed.id):
+            return False
+        outcome = _cancelled(run)
+        self._recorder.take(outcome)
+        log_outcome(outcome)
+        return True
+
     def _call(self, action: Callable[[], None]) -> None:
         """Have the loop do something, if it was started and is not over."""
         if self._thread.ident is not None:
@@ -110,13 +126,20 @@ class Coroutines(Service):
 
     def _begin(self, run: Run) -> None:
         if self._slots.has_ended or not self._shared.lease.covers(run.claimed):
-            self._shared.give_back(run.claimed)
+            if not self._take_if_cancelled(run):
+                self._shared.give_back(run.claimed)
             self._free(run)
             return
         self._shared.notes.note(self._first_place + run.slot, run.claimed.id)
-        task = self._loop.begin(self._attempt, run)
-        self._running.add(task)
-        task.add_done_callback(partial(self._hand_on, run))
+        run.task = self._loop.begin(self._attempt, run)
+        self._running.add(run.task)
+        run.task.add_done_callback(partial(self._hand_on, run))
+        if self._shared.cancellations.includes(run.claimed.id):
+            run.task.cancel()
+
+    def _cancel(self, run: Run) -> None:
+        if run.task:
+            run.task.cancel()
 
     async def _attempt(self, run: Run) -> None:
         outcome = await self._shared.executor.attempt_in_loop(run.attempt)
@@ -128,7 +151,10 @@ class Coroutines(Service):
     def _hand_on(self, run: Run, task: "asyncio.Task[None]") -> None:
         """Hand on how a task ended; it has not, if it was cancelled before its first line."""
         self._running.discard(task)
+        was_cancelled = self._shared.cancellations.end(run.claimed.id)
         outcome = None if self._is_abandoned else self._outcome_of(run, task)
+        if was_cancelled and not self._is_abandoned:  # whatever it has made of that
+            outcome = _cancelled(run)
         if outcome is None:
             self._shared.give_back(run.claimed)
             self._free(run)
@@ -158,3 +184,9 @@ class Coroutines(Service):
         if self._slots.has_ended and self._slots.are_unused:
             self._is_over = True
             self._loop.stop()
+
+
+def _cancelled(run: Run) -> Outcome:
+    """Return the outcome of a task that was cancelled."""
+    attempt, has_begun = run.attempt, run.task is not None
+    return cancelled(attempt.claimed, attempt.started_at, timezone.now(), has_begun=has_begun)

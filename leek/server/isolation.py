@@ -84,10 +84,14 @@ class ChildProcess:
             return f"did not end in {EXIT_TIMEOUT:g} s and was killed"
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
-    def kill(self) -> None:
-        """Kill the process, and those that it has started in its group and may have left behind."""
+    def interrupt(self) -> None:
+        """Have the process end, and those that it has started in its group and may leave behind."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Do as `interrupt`, and wait for the end."""
+        self.interrupt()
         with suppress(subprocess.TimeoutExpired):  # the system may hold it for a while
             self._process.wait(EXIT_TIMEOUT)
 
@@ -95,7 +99,8 @@ class ChildProcess:
 class Isolation:
     """Runs the tasks of one Worker in a child process, and replaces that when it has died.
 
-    It belongs to the Worker's thread; `abandon` and `stop_waiting` may be called from others.
+    It belongs to the Worker's thread; `interrupt`, `abandon` and `stop_waiting` may be called from
+    others.
     """
 
     def __init__(self, executor: Executor, admission: Admission, limits: ChildLimits) -> None:
@@ -152,6 +157,11 @@ class Isolation:
         """Let the process end, if there is one; kill it if it does not. Say how it ended."""
         child, self._child = self._child, None
         return child.end() if child else "is not there"
+
+    def interrupt(self) -> None:
+        """Have the process end, whatever it runs, without waiting for that."""
+        if child := self._child:
+            child.interrupt()
 
     def abandon(self) -> None:
         """Kill the process, whatever it runs; there will be no other."""

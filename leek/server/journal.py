@@ -4,7 +4,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from leek.outcome import Crash, Failure, Outcome, Retry, Success
+from leek.outcome import CANCELLED, Crash, ErrorReport, Failure, Outcome, Retry, Success
 
 
 class Journal(logging.LoggerAdapter[logging.Logger]):
@@ -29,6 +29,8 @@ def log_outcome(outcome: Outcome) -> None:
             journal.info("Task %s %s succeeded in %.3f s (attempt %s)", *_run(outcome))
         case Retry():
             _log_retry(outcome)
+        case Failure(error=ErrorReport(type=type, traceback="")) if type == CANCELLED:
+            journal.info("Task %s %s was cancelled after %.3f s (attempt %s)", *_run(outcome))
         case Failure(error=error):
             journal.error(
                 "Task %s %s failed for good in %.3f s (attempt %s)\n%s",

@@ -1,7 +1,7 @@
 """Python's priority queue, with lanes that share what is taken out of it."""
 
 from collections.abc import Iterable, Mapping
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import chain
 from queue import PriorityQueue
 
@@ -35,6 +35,18 @@ class LaneQueue(PriorityQueue[Entry]):
         for _ in entries:
             self.task_done()
         return entries
+
+    def take_out(self, task_id: int) -> Entry | None:
+        """Take out the entry of a task, if there is one; this does not count for the shares."""
+        with self.mutex:
+            for lane in (self.queue, *self._lanes.values()):
+                for entry in lane:
+                    if entry[1] == task_id:
+                        lane.remove(entry)
+                        heapify(lane)
+                        self._in_lanes -= lane is not self.queue
+                        return entry
+        return None
 
     # What queue.Queue calls while it holds its mutex
 

@@ -15,6 +15,7 @@ from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.announcer import Announcer
 from leek.server.backlog import Backlog
+from leek.server.cancelling import Cancellations
 from leek.server.coroutines import Coroutines
 from leek.server.dispatcher import ClaimOptions, Dispatcher
 from leek.server.executor import Executor
@@ -114,6 +115,9 @@ class WorkerPool:
             on_push=self._alarm.work_is_ready,
         )
         self._dispatcher = self._build_dispatcher(options, on_idle, on_exhausted)
+        self._cancellations = Cancellations(
+            self._backlog, self._recorder.take, self._dispatcher.task_ended
+        )
         shared = self._share(options)
         self._coroutines = Coroutines(
             outage,
@@ -174,6 +178,7 @@ class WorkerPool:
             on_ended=self._dispatcher.task_ended,
             give_back=self._dispatcher.give_back,
             put_off=self._dispatcher.put_off,
+            cancellations=self._cancellations,
         )
 
     def _build_workers(self, options: PoolOptions, shared: Shared) -> list[Worker]:
@@ -220,6 +225,10 @@ class WorkerPool:
     def hint(self) -> None:
         """Look for work now."""
         self._alarm.work_is_ready()
+
+    def cancel(self, task_id: int) -> bool:
+        """Cancel a claimed task where that is possible; return whether it is."""
+        return self._cancellations.cancel(task_id)
 
     @property
     def handled(self) -> int:

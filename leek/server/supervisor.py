@@ -106,6 +106,11 @@ class Supervisor:
         if pool := self._pool:
             pool.hint()
 
+    def cancel(self, task_id: int) -> bool:
+        """Cancel a task that this server has claimed, where that is possible."""
+        pool = self._pool
+        return pool is not None and pool.cancel(task_id)
+
     def stop_worker(self) -> None:
         """Stop the Worker, and return when it is off."""
         self._mailbox.put(Request.STOP_WORKER)

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from leek.connections import keep_caches, refresh_connections
-from leek.outcome import Claimed, Crash, Outcome, Undone
+from leek.outcome import Claimed, Crash, Outcome, Success, Undone, cancelled
 from leek.server.admission import Admission
 from leek.server.backlog import Backlog
+from leek.server.cancelling import Cancellations
 from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildUnavailable, Isolation
@@ -40,6 +43,7 @@ class Shared:
     on_ended: Callable[[Claimed], None]
     give_back: Callable[[Claimed], None]
     put_off: Callable[[Claimed], None]
+    cancellations: Cancellations
 
 
 class Worker(Service):
@@ -129,8 +133,23 @@ class Worker(Service):
             self._isolation.close()
         if self._is_for_child(claimed):
             self._isolation.prepare()
-            return self._isolation.run
+            return self._run_in_child
         return self._run_here
+
+    def _run_in_child(self, claimed: Claimed) -> Outcome:
+        """Run a task in the child process, which is killed if the task is cancelled."""
+        began = timezone.now()
+        self._shared.cancellations.allow(claimed.id, self._isolation.interrupt)
+        try:
+            outcome = self._isolation.run(claimed)
+        except Exception:
+            if self._shared.cancellations.end(claimed.id):
+                return cancelled(claimed, began, timezone.now(), has_begun=True)
+            raise
+        is_stored = isinstance(outcome, Success) and outcome.is_stored
+        if self._shared.cancellations.end(claimed.id) and not is_stored:
+            return cancelled(claimed, began, timezone.now(), has_begun=True)
+        return outcome
 
     def _run_here(self, claimed: Claimed) -> Outcome | None:
         """Run a task in this thread; hand it over if it is async, where that is still possible."""

@@ -288,11 +288,11 @@ def answer_challenge(port: int, order: str, answer: Callable[[str], str]) -> Rep
         return read_reply(lines)
 
 
-@pytest.mark.parametrize("order", ["stop", "stop-worker"])
+@pytest.mark.parametrize("order", ["stop", "stop-worker", "cancel-1"])
 def test_another_answer_is_refused(start_server: StartServer, order: str) -> None:
     server = start_server()
     (secret,) = protocol_secrets()
-    other = {"stop": "stop-worker", "stop-worker": "stop"}[order]
+    other = {"stop": "stop-worker", "stop-worker": "stop", "cancel-1": "cancel-2"}[order]
     recorded = answer_to("0f" * 16, order, secret)
     answers: list[Callable[[str], str]] = [
         lambda nonce: recorded,
@@ -351,6 +351,10 @@ class StoppingControl:
 
     def hint(self) -> None:
         """Do nothing."""
+
+    def cancel(self, task_id: int) -> bool:
+        """Have no task."""
+        return False
 
     def stop_worker(self) -> None:
         """Wait until the Worker is off."""

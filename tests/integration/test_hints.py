@@ -35,6 +35,10 @@ class Control:
         """Count."""
         self.hints += 1
 
+    def cancel(self, task_id: int) -> bool:
+        """Have no task."""
+        return False
+
     def stop_worker(self) -> None:
         """Do nothing."""
 

@@ -411,7 +411,7 @@ def figures(site: Site) -> dict[str, Any]:
 
 
 @pytest.mark.logs_errors
-@executes("results-example", "refused")
+@executes("results-example", "cancel-example", "refused")
 def test_results_are_returned_and_mistakes_are_refused(
     blocks: list[Block], start_server: StartServer
 ) -> None:

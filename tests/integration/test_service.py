@@ -20,6 +20,7 @@ from leek.server import recorder, registration, service
 from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
+from leek.server.cancelling import Cancellations
 from leek.server.coroutines import Coroutines
 from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
@@ -276,6 +277,7 @@ class Bench:
             on_ended=lambda claimed: None,
             give_back=self.given_back.append,
             put_off=self.given_back.append,
+            cancellations=Cancellations(self.backlog, self.outcomes.append, lambda claimed: None),
         )
         isolation = Isolation(executor, admission, ChildLimits())
         self.worker = Worker(Outage(), self.shared, isolation, self.hand_over, 0, lambda: None)

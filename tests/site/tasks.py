@@ -557,6 +557,16 @@ async def ignore_cancellation(gate: str) -> None:
             await asyncio.Event().wait()
 
 
+async def survive_cancellation(gate: str) -> str:
+    """Say by a file that it runs, and return when it is cancelled."""
+    say_begun(gate)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return "survived"
+    return "woken"
+
+
 async def never_end(gate: str) -> None:
     """Say by a file that it runs, then run for ever."""
     say_begun(gate)

@@ -185,3 +185,12 @@ def test_nothing_is_handed_out_of_lanes_after_the_end() -> None:
     assert taken(backlog, 3) == [None, None, None]
     assert [claimed.id for claimed in backlog.drain()] == [1, 2]
     assert taken(backlog, 1) == [None]
+
+
+def test_one_task_is_taken_out_wherever_it_is() -> None:
+    backlog = fair_backlog(one=[task(1), task(2), task(3)], other=[task(4)])
+    backlog.put([task(5), task(6)])
+    found = [backlog.take_out(number) for number in (2, 5, 7)]
+    assert [claimed and claimed.id for claimed in found] == [2, 5, None]
+    assert backlog.waiting == 4
+    assert taken(backlog, 2) == [6, 1]

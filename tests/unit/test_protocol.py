@@ -15,6 +15,7 @@ from leek.protocol import (
     LineTooLong,
     NotLeek,
     Reply,
+    about_task,
     acceptance,
     answer_to,
     answers_match,
@@ -23,6 +24,7 @@ from leek.protocol import (
     read_nonce,
     read_reply,
     read_word,
+    task_in,
 )
 
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(11, 200))
@@ -43,6 +45,20 @@ def reply_in(line: bytes) -> Reply:
 @pytest.mark.parametrize("word", ["hint", "ping", "stop-worker", "0f" * 32, "x" * 128])
 def test_a_word_comes_back(word: str) -> None:
     assert word_in(encode_word(word)) == word
+
+
+def test_a_request_about_a_task_comes_back() -> None:
+    word = word_in(encode_word(about_task("cancel", 4711)))
+    assert word == "cancel-4711"
+    assert task_in(word, "cancel") == 4711
+    assert task_in(word, "wait") is None
+
+
+@pytest.mark.parametrize(
+    "word", ["cancel", "cancel-", "cancel-x", "cancel--1", "cancel-1-2", "cancel-" + "1" * 20, "1"]
+)
+def test_only_digits_name_a_task(word: str) -> None:
+    assert task_in(word, "cancel") is None
 
 
 def test_a_request_looks_as_documented() -> None:

@@ -241,6 +241,16 @@ class Model:
         lost = [task.id for task in owned if task.state == State.FAILED]
         return len(owned) - len(lost), lost
 
+    # Ends by order
+
+    def cancel(self, task_id: int) -> bool:
+        """Fail a task that waits; return whether it did."""
+        task = self.tasks.get(task_id)
+        if task is None or task.state not in (State.READY, State.DEFERRED):
+            return False
+        task.finish(State.FAILED)
+        return True
+
     # Finished tasks
 
     def retry_failed(self, ids: Collection[int]) -> PushedBack:

@@ -74,6 +74,11 @@ class Site(Compared):
             if task.id in ready:
                 task.state = State.READY
 
+    @rule(task=tasks)
+    def cancel(self, task: int) -> None:
+        """Fail a task if it waits."""
+        assert lifecycle.cancel(task) == self.model.cancel(task)
+
     @precondition(has(State.FAILED))
     @rule(chosen=some_tasks)
     def retry_failed(self, chosen: list[int] | None) -> None:

@@ -9,7 +9,10 @@ from django.utils import timezone
 
 from leek.conf import config
 from leek.database import Now, aware
-from leek.models import QueuedTasks, Schedules, Servers, State
+from leek.models import Gates, QueuedTasks, Schedules, Servers, State
+
+MOST_GATES = 100  # shown, those with the most tasks
+LONGEST_TEXT = 200  # characters that are shown of a reason or a message
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,16 @@ class ScheduleFigures:
 
 
 @dataclass(frozen=True)
+class GateFigures:
+    """A gate at which tasks wait, and how many; in an outage since when, and why."""
+
+    name: str
+    tasks: int
+    since: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class Figures:
     """The queue at a glance, as the database has it.
 
@@ -54,6 +67,8 @@ class Figures:
     running: int
     successful: int
     failed: int
+    blocked: int
+    gates: list[GateFigures]
     servers: list[ServerFigures]
     schedules: list[ScheduleFigures]
 
@@ -76,6 +91,8 @@ def figures() -> Figures:
         running=counts.get(State.RUNNING, 0),
         successful=counts.get(State.SUCCESSFUL, 0),
         failed=counts.get(State.FAILED, 0),
+        blocked=counts.get(State.BLOCKED, 0),
+        gates=_gate_figures(),
         servers=_server_figures(),
         schedules=_schedule_figures(datetime.now(UTC)),
     )
@@ -90,6 +107,30 @@ def _oldest_waiting() -> float | None:
         return None
     oldest: datetime = min(time for time in times if time)
     return max((timezone.now() - oldest).total_seconds(), 0.0)
+
+
+def moment(time: datetime) -> str:
+    """Return a stored time as it is shown: in the site's time zone, to the second."""
+    local = timezone.localtime(time) if timezone.is_aware(time) else time
+    return local.isoformat(" ", "seconds")
+
+
+def brief(text: str) -> str:
+    """Return the beginning of a text as one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
+
+
+def _gate_figures() -> list[GateFigures]:
+    blocked = QueuedTasks.objects.blocked().order_by().values_list("blocked_by")
+    numbers = dict(blocked.annotate(number=Count("pk")).order_by("-number")[:MOST_GATES])
+    known = {gate.name: gate for gate in Gates.objects.filter(name__in=list(numbers))}
+    return [_gate(name, number, known.get(name)) for name, number in numbers.items()]
+
+
+def _gate(name: str, number: int, gate: Gates | None) -> GateFigures:
+    since = gate and gate.closed_since
+    return GateFigures(name, number, moment(since) if since else None, gate.reason if gate else "")
 
 
 def _server_figures() -> list[ServerFigures]:

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import TypeVar
 
+from django.db.models import BigIntegerField
+
 from leek.setting_kinds import Kind
 
 T = TypeVar("T")
@@ -19,3 +21,10 @@ def value_of(kind: Kind[T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(f"{text!r}. Give {kind.expected}.") from None
 
     return parse
+
+
+def task_id(text: str) -> int:
+    """Parse the id of a task."""
+    if text.isdecimal() and 0 < (number := int(text)) <= BigIntegerField.MAX_BIGINT:
+        return number
+    raise argparse.ArgumentTypeError(f"{text} is not the id of a task")

@@ -46,14 +46,14 @@ from docutils.core import publish_doctree
 from environ import Env
 
 import leek
-from leek import conf, serializer, signals
+from leek import conf, lifecycle, serializer, signals
 from leek.api import push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS, config
 from leek.context import restore
 from leek.current import CurrentTask, enter
 from leek.exceptions import TaskTimeout
 from leek.management.commands.leek_server import pool_options
-from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
+from leek.models import FailedTasks, Gates, QueuedTasks, State, SuccessTasks
 from leek.schedule import Every, Schedule
 from leek.signals import task_finished
 from leek.task import Task
@@ -927,6 +927,8 @@ def test_status_prints_what_the_readme_shows(
         using(queue="a queue that nobody serves").push(noop)
     for _ in range(3):
         using(run_after=timedelta(hours=1)).push(noop)
+    blocked = using(queue="a queue that nobody serves", run_after=timedelta(hours=1))
+    block(blocked.push_many([(noop, (), {})] * 1000))
     gate = tmp_path / "gate"
     push_task_to_queue(wait_for, str(gate))
     wait_until(Path(f"{gate}.begun").exists, "the running task")
@@ -946,6 +948,25 @@ def test_status_prints_what_the_readme_shows(
     assert without_age(printed) == without_age(expected)
     gate.touch()
     wait_until(lambda: SuccessTasks.objects.count() == 861, "the end of the running task")
+
+
+def block(rows: list[QueuedTasks]) -> None:
+    """Have tasks wait at the gate that the README shows."""
+    lifecycle.note_outage("smtp", "[Errno 111] Connection refused")
+    since = datetime(2026, 11, 25, 10, 4, 11, tzinfo=UTC)
+    Gates.objects.update(closed_since=since)
+    tasks = QueuedTasks.objects.filter(pk__in=[row.pk for row in rows])
+    tasks.update(state=State.BLOCKED, blocked_by="smtp")
+
+
+@executes("status-of-a-task")
+def test_status_explains_a_task(blocks: list[Block], transactional_db: None, port: int) -> None:
+    store(4711, 4712, name="members.tasks.welcome")
+    deferred = QueuedTasks.objects.filter(pk=4712)
+    deferred.update(state=State.DEFERRED, run_after=datetime(2026, 12, 24, 8, tzinfo=UTC))
+    block(store(4713, name="members.tasks.remind"))
+    expected = [text.replace("8002", str(port)) for text in expected_of(blocks[0])]
+    assert run_session(blocks[0]) == expected
 
 
 def without_age(text: str) -> str:
@@ -1202,6 +1223,9 @@ SCENARIOS: list[Scenario] = [
     ("leek_status", 1, [], {"LEEK_WORKERS": "0"}),
     ("leek_status", 2, [], {"LEEK_TASKS_PORT": "nobody"}),
     ("leek_status", 2, ["nonsense"], {}),
+    ("leek_status <id>", 0, ["1"], {}),
+    ("leek_status <id>", 1, ["4711"], {}),
+    ("leek_status <id>", 2, ["0"], {}),
     ("leek_stop", 1, [], {"LEEK_WORKERS": "0"}),
     ("leek_stop", 2, [], {"LEEK_TASKS_PORT": "nobody"}),
     ("leek_stop", 2, ["--nonsense"], {}),
@@ -1226,18 +1250,19 @@ SCENARIOS: list[Scenario] = [
 
 def test_the_exit_codes_are_those_of_the_table(start_server: StartServer, port: int) -> None:
     rows = {command: meanings for command, *meanings in table("Exit codes")}
-    assert sorted(rows) == COMMANDS
+    assert sorted({command.split()[0] for command in rows}) == COMMANDS
     tried = defaultdict(set)
     for command, code, _, _ in SCENARIOS:
         tried[command].add(code)
-    assert all(tried[command] == set(range(len(rows[command]))) for command in COMMANDS)
+    assert all(tried[command] == set(range(len(meanings))) for command, meanings in rows.items())
+    store(1)
     on, off = start_server(), start_server(port=free_port())
     ports = {"worker off": off.port, "nobody": free_port()}
     stopped = manage("leek_stop", "--worker-only", LEEK_TASKS_PORT=str(off.port))
     assert stopped.returncode == 0
     for command, code, arguments, extra in SCENARIOS:
         chosen = {key: str(ports.get(value, value)) for key, value in extra.items()}
-        done = manage(command, *arguments, **chosen)
+        done = manage(command.split()[0], *arguments, **chosen)
         assert done.returncode == code, (command, arguments, extra, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
     assert on.wait() == 0

@@ -8,24 +8,18 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
-from django.db.models import BigIntegerField, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from leek import hinting, upkeep
 from leek.lifecycle import PushedBack
 from leek.management.base import LeekCommand
+from leek.management.options import task_id
 from leek.management.progress import Progress
 from leek.models import FailedTasks
 
 MOST_NAMED = 20  # tasks, by their ids
-
-
-def task_id(text: str) -> int:
-    """Parse the id of a task."""
-    if text.isdecimal() and 0 < (number := int(text)) <= BigIntegerField.MAX_BIGINT:
-        return number
-    raise argparse.ArgumentTypeError(f"{text} is not the id of a task")
 
 
 def word(text: str) -> str:

@@ -1,5 +1,6 @@
 """manage.py leek_status"""
 
+import argparse
 import json
 import sys
 from dataclasses import asdict
@@ -8,10 +9,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from leek import client, status
+from leek import client, explaining, status
 from leek.conf import config
 from leek.exceptions import ServerUnreachable
 from leek.management.base import LeekCommand
+from leek.management.options import task_id
+from leek.models import QueuedTasks
 from leek.protocol import Reply
 from leek.queues import described
 
@@ -19,25 +22,47 @@ QUESTIONS = ("ping", "waiting", "handled")
 WORKER_OFF, NO_SERVER = 1, 2  # exit codes
 
 
-class Command(LeekCommand):
-    """Show how the queue and its server are.
+def question_or_task(text: str) -> str | int:
+    """Parse a question to the server, or the id of a task."""
+    if text in QUESTIONS:
+        return text
+    try:
+        return task_id(text)
+    except argparse.ArgumentTypeError:
+        questions = ", ".join(QUESTIONS)
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither a question ({questions}) nor the id of a task"
+        ) from None
 
-    Exit codes: 0 if the Worker is on, 1 if it is stopped, 2 if no server answers.
+
+class Command(LeekCommand):
+    """Show how the queue and its server are, or explain one task.
+
+    Exit codes: 0 if the Worker is on, 1 if it is stopped, 2 if no server answers. For a task: 0 if
+    there is such a task, else 1.
     """
 
     help = (
         "Shows how the queue and its server are. Exit code 0: the Worker is on; 1: it is stopped;"
-        " 2: no server answers."
+        " 2: no server answers. With the id of a task: why it is where it is."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the question and the output format."""
-        parser.add_argument("question", nargs="?", choices=QUESTIONS, help="ask only this")
+        parser.add_argument(
+            "question",
+            nargs="?",
+            type=question_or_task,
+            metavar="{ping,waiting,handled,<id>}",
+            help="ask only this, or explain this task",
+        )
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask the server, and the database if nothing in particular was asked for."""
-        if options["question"]:
+        if isinstance(options["question"], int):
+            self.explain(options["question"], as_json=options["json"])
+        elif options["question"]:
             self.ask(options["question"], as_json=options["json"])
         else:
             self.show(as_json=options["json"])
@@ -53,6 +78,17 @@ class Command(LeekCommand):
         else:
             self.stdout.write(f"Sent: {question}\nReceived: {tuple(reply)}")
         exit_by(reply)
+
+    def explain(self, task: int, *, as_json: bool) -> None:
+        """Print why a task is where it is."""
+        try:
+            found = explaining.explain(task, is_listening)
+        except QueuedTasks.DoesNotExist:
+            raise CommandError(f"There is no task {task}, or it was purged.") from None
+        if as_json:
+            self.stdout.write(json.dumps(asdict(found)))
+        else:
+            self.stdout.write(f"Task {found.id} {found.name}: {found.explanation}")
 
     def show(self, *, as_json: bool) -> None:
         """Print everything at a glance."""
@@ -72,6 +108,15 @@ class Command(LeekCommand):
         exit_by(reply)
 
 
+def is_listening() -> bool:
+    """Tell whether a server answers where the settings say."""
+    try:
+        client.ask("ping")
+    except ServerUnreachable:
+        return False
+    return True
+
+
 def exit_by(reply: Reply) -> None:
     """End with an exit code that says whether the Worker is on."""
     if not reply.ok:
@@ -85,11 +130,13 @@ def as_text(figures: status.Figures, reply: Reply | None) -> str:
     worker = "no server" if reply is None else "on" if reply.ok else "off"
     lines = [
         f"Oldest waiting task: {'none' if age is None else f'{age:.1f} s'}",
-        f"Waiting: {figures.waiting}",
-        f"Deferred: {figures.deferred}",
-        f"Running: {figures.running}",
-        f"Successful: {figures.successful}",
-        f"Failed: {figures.failed}",
+        f"Waiting: {figures.waiting:,}",
+        f"Deferred: {figures.deferred:,}",
+        f"Running: {figures.running:,}",
+        f"Successful: {figures.successful:,}",
+        f"Failed: {figures.failed:,}",
+        f"Blocked: {figures.blocked:,}",
+        *map(gate_as_text, figures.gates),
         f"Worker at {place}: {worker}",
     ]
     return "\n".join(
@@ -118,3 +165,9 @@ def schedule_as_text(schedule: status.ScheduleFigures) -> str:
     )
     task = f" as task {schedule.task_id}" if schedule.task_id else ""
     return f"Schedule {schedule.name}: next {next_due}, last {last_due}{task}"
+
+
+def gate_as_text(gate: status.GateFigures) -> str:
+    """Return the line of a gate at which tasks wait."""
+    outage = f", since {gate.since}: {status.brief(gate.reason)}" if gate.since else ""
+    return f"Gate {gate.name}: {gate.tasks:,} task(s){outage}"

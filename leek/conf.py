@@ -111,6 +111,7 @@ class Config:
     MAX_CRASHES = Setting(3, kinds.COUNT)
     PARK_FOR = Setting(86_400, kinds.SECONDS)
     SCHEDULE = Setting({}, SCHEDULE)
+    PURGE_AFTER = Setting(None, kinds.AGE_OR_NONE)
     LEASE = Setting(30, kinds.PERIOD)
     POLL_INTERVAL = Setting(1, kinds.PERIOD)
     SHUTDOWN_TIMEOUT = Setting(8, kinds.SECONDS)

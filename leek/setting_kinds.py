@@ -71,6 +71,10 @@ def _period(value: Any) -> float:
     return seconds
 
 
+def _seconds_or_none(value: Any) -> float | None:
+    return None if value is None else _seconds(value)
+
+
 def _period_or_none(value: Any) -> float | None:
     return None if value is None else _period(value)
 
@@ -204,6 +208,7 @@ QUEUE = Kind("a name of 1 to 100 characters", _queue)
 DOTTED_PATH = Kind('a dotted path such as "shop.tasks.send"', _path)
 SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
 PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
+AGE_OR_NONE = Kind(f"{SECONDS.expected}; or None for never", _seconds_or_none, float)
 PERIOD_OR_NONE = Kind(f"{PERIOD.expected}; or None for no limit", _period_or_none, float)
 REQUIREMENTS = Kind(f"a list of {SERVICES}", _services, _parse_names)
 QUEUES = Kind(

@@ -7,6 +7,7 @@ every database has an index for.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,6 +23,10 @@ from leek.models import FailedTasks, SuccessTasks, queue_database
 
 FIRST_BATCH, LARGEST_BATCH = 100, 1000  # rows
 SOON = 0.01  # seconds that a batch may take
+FIRST = 1000  # outcomes
+GATES_KEPT = 86_400.0  # seconds
+
+_NO_LOCK = nullcontext()
 
 Outcomes = QuerySet[SuccessTasks] | QuerySet[FailedTasks]
 Kind = TypeVar("Kind", SuccessTasks, FailedTasks)
@@ -83,22 +88,46 @@ class BatchSize:
             self.rows = min(self.rows * 2, LARGEST_BATCH)
 
 
-def purge(rows: Outcomes) -> Iterator[int]:
+def first(rows: QuerySet[Kind]) -> QuerySet[Kind]:
+    """Keep those of these outcomes that are among the first of all, by the order of the pushes.
+
+    There what ended long ago is found at once, however many tasks have ended since.
+    """
+    beyond = rows.model._default_manager.order_by("pk").values_list("pk", flat=True)[FIRST:]
+    last = beyond.first()
+    return rows if last is None else rows.filter(pk__lt=last)
+
+
+def purge(rows: Outcomes, write_lock: AbstractContextManager[object] = _NO_LOCK) -> Iterator[int]:
     """Delete these tasks with their outcome; yield how many, batch by batch."""
-    return _in_batches(rows, lifecycle.purge)
+    return _in_batches(rows, lifecycle.purge, write_lock)
+
+
+def forget_gates() -> int:
+    """Delete gates that were not used for a day and hold up nobody; return how many."""
+    rest, total = rest_between_writes(queue_database()), 0
+    while forgotten := lifecycle.forget_gates(GATES_KEPT):
+        total += forgotten
+        time.sleep(rest)
+    return total
 
 
 def retry(rows: QuerySet[FailedTasks]) -> Iterator[PushedBack]:
     """Push these failed tasks back; yield how many, and which were left, batch by batch."""
-    return _in_batches(rows, lifecycle.retry_failed)
+    return _in_batches(rows, lifecycle.retry_failed, _NO_LOCK)
 
 
-def _in_batches(rows: Outcomes, act: Callable[[list[int]], Done]) -> Iterator[Done]:
+def _in_batches(
+    rows: Outcomes,
+    act: Callable[[list[int]], Done],
+    write_lock: AbstractContextManager[object],
+) -> Iterator[Done]:
     size, rest = BatchSize(), rest_between_writes(queue_database())
     ids, last = rows.order_by("pk").values_list("pk", flat=True), 0
     while batch := list(ids.filter(pk__gt=last)[: size.rows]):
-        began = time.monotonic()
-        done = act(batch)
+        with write_lock:
+            began = time.monotonic()
+            done = act(batch)
         size.took(time.monotonic() - began)
         yield done
         last = batch[-1]

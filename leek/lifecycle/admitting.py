@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from leek.conditions import Gate, Rate
-from leek.database import Now
+from leek.database import Now, after
 from leek.lifecycle import sets
 from leek.models import Gates, State, queue_database
 from leek.outcome import Claimed
@@ -105,6 +105,26 @@ def note_outage(name: str, reason: str) -> None:
 def note_return(name: str) -> None:
     """Store that a service works again."""
     _gates().filter(name=name).update(closed_since=None, reason="")
+
+
+def forget_gates(unused_for: float) -> int:
+    """Delete gates that were not used for so many seconds, and hold up nobody; return how many.
+
+    That of a rate is kept for twice its period at least, because it knows what started within it.
+    """
+    usual = _gates().filter(Q(period=None) | Q(period__lte=unused_for / 2))
+    others = _gates().filter(period__gt=unused_for / 2)
+    periods = list(others.order_by("period").values_list("period", flat=True).distinct())
+    return _forget(usual, unused_for) + sum(
+        _forget(others.filter(period=period), 2 * period) for period in periods if period
+    )
+
+
+def _forget(gates: QuerySet[Gates], unused_for: float) -> int:
+    waiting = sets.tasks().blocked().order_by().filter(blocked_by=OuterRef("name"))
+    unused = gates.filter(~Exists(waiting), used_at__lt=after(-unused_for))
+    ids = list(unused.values_list("pk", flat=True)[:MOST_GATES])
+    return unused.filter(pk__in=ids)._raw_delete(queue_database()) if ids else 0
 
 
 def _gates() -> QuerySet[Gates]:

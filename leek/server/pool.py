@@ -26,6 +26,7 @@ from leek.server.journal import journal
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.progress import ProgressKeeper
+from leek.server.purger import Purger
 from leek.server.recorder import Recorder
 from leek.server.registration import Resignation
 from leek.server.rescuer import Rescuer
@@ -58,6 +59,7 @@ class PoolOptions:
     max_tasks: int | None = None
     max_memory: int | None = None
     aliases: dict[str, str] = field(default_factory=dict)
+    purge_after: float | None = None
     schedules: tuple[Schedule, ...] = ()
 
 
@@ -113,6 +115,14 @@ class WorkerPool:
             options.serializer_mode,
             self._write_lock,
             on_push=self._alarm.work_is_ready,
+        )
+        self._purger = Purger(outage, options.purge_after, self._write_lock)
+        self._others = (
+            self._heartbeat,
+            self._rescuer,
+            self._gatekeeper,
+            self._scheduler,
+            self._purger,
         )
         self._dispatcher = self._build_dispatcher(options, on_idle, on_exhausted)
         self._cancellations = Cancellations(
@@ -211,10 +221,7 @@ class WorkerPool:
     def start(self) -> None:
         """Start all threads, the one that brings work last."""
         for service in (
-            self._heartbeat,
-            self._rescuer,
-            self._gatekeeper,
-            self._scheduler,
+            *self._others,
             self._recorder,
             self._coroutines,
             *self._workers,
@@ -254,6 +261,7 @@ class WorkerPool:
     def begin_stop(self) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""
         self._scheduler.stop()
+        self._purger.stop()
         self._backlog.end()
         self._dispatcher.stop()
         self._coroutines.stop()
@@ -282,14 +290,7 @@ class WorkerPool:
             worker.abandon()
         self._coroutines.join(end - time.monotonic())
         self._notes.keep(crashed)
-        others = (
-            self._progress,
-            self._heartbeat,
-            self._rescuer,
-            self._scheduler,
-            self._gatekeeper,
-            self._watch,
-        )
+        others = (self._progress, *self._others, self._watch)
         for other in others:
             other.stop()
         if not crashed and self._resign(end):

@@ -1056,6 +1056,15 @@ def test_purge_deletes_what_it_says(blocks: list[Block], transactional_db: None)
     assert not QueuedTasks.objects.exists()
 
 
+@executes("purge-after")
+def test_a_server_can_be_told_to_purge(blocks: list[Block], settings: Any) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks[0].text, names)
+    settings.TASKS_QUEUE = names["TASKS_QUEUE"]
+    assert not conf.wrong_values()
+    assert timedelta(days=7).total_seconds() == config.PURGE_AFTER
+
+
 @executes("retry-failed")
 def test_retry_failed_pushes_back_what_it_says(
     blocks: list[Block], start_server: StartServer

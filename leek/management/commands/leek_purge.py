@@ -58,4 +58,5 @@ class Command(LeekCommand):
             return
         progress = Progress(self.stderr, lambda: sum(rows.count() for rows in chosen))
         deleted = sum(progress.track(done for rows in chosen for done in upkeep.purge(rows)))
+        upkeep.forget_gates()
         self.say(f"Deleted {deleted} tasks.")

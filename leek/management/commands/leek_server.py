@@ -157,6 +157,7 @@ def pool_options(options: dict[str, Any]) -> PoolOptions:
         max_tasks=options["max_tasks"],
         max_memory=options["max_memory"] and options["max_memory"] * MEGABYTE,
         aliases=config.ALIASES,
+        purge_after=config.PURGE_AFTER,
         schedules=tuple(config.SCHEDULE.values()),
     )
 

@@ -8,8 +8,9 @@ import pytest
 
 from tests.faults.chaos.checker import judge
 from tests.faults.chaos.evidence import Evidence
+from tests.faults.chaos.figures import figures_of
 from tests.faults.chaos.recovery import ELSEWHERE, RESTARTED, recoveries
-from tests.faults.chaos.tables import FAILED, RUNNING, SUCCESSFUL, Row, Stored, Tables
+from tests.faults.chaos.tables import FAILED, RUNNING, SUCCESSFUL, Count, Row, Stored, Tables
 
 SERVER, OTHER = 10, 11  # processes
 WORKER_LOST = "leek.exceptions.WorkerLost"
@@ -56,8 +57,17 @@ class Story:
         self.tell("begun", at, pid, **fence, **counters)
         self.tell("ran", at, pid, task=task, tag=tag)
         if outcome is not None:
-            times = [clock(at).isoformat(), clock(at + 0.1).isoformat()]
-            self.tell("ended", at + 0.1, pid, **fence, outcome=outcome, times=times)
+            self.end("ended", outcome, at, pid, fence)
+
+    def end(self, what: str, outcome: str, at: float, pid: int, fence: dict[str, int]) -> None:
+        """Tell how a run ends that began at this time."""
+        times = [clock(at).isoformat(), clock(at + 0.1).isoformat()]
+        self.tell(what, at + 0.1, pid, **fence, outcome=outcome, times=times)
+
+    def count(self, task: int, owner: int = 1, claim: int = 1) -> None:
+        """Add to the number."""
+        self.tables.counts.append(Count(task, owner, claim))
+        self.tables = replace(self.tables, number=self.tables.number + 1)
 
     def store(
         self, task: int, error: str | None = None, at: float = 2.0, **columns: int | None
@@ -104,6 +114,21 @@ def killer() -> Story:
         story.gone(pid, 1.1 + 2.0 * crashes, "")
     story.server(SERVER + 3, 6.0)
     story.store(1, WORKER_LOST, tries=0, crashes=3, owner=None)
+    return story
+
+
+@pytest.fixture
+def counter() -> Story:
+    """Return a story in which an atomic task counts: a kill hits its first run, not its second."""
+    story = Story()
+    story.server(SERVER)
+    story.server(OTHER, port=8003)
+    story.push(1, "count-0-1")
+    story.run(1, "count-0-1", None)
+    story.gone(SERVER, 2.1, "kill")
+    story.run(1, "count-0-1", at=4.0, owner=2, crashes=1, pid=OTHER)
+    story.store(1, at=4.0, crashes=1, owner=2)
+    story.count(1, owner=2)
     return story
 
 
@@ -221,6 +246,94 @@ def test_a_task_that_fails_though_it_should_not_is_found(story: Story) -> None:
     story.run(2, "quick-0-2", "Failure")
     story.store(2, "OSError")
     assert story.verdict == ["a task ended in another way than it should"]
+
+
+def test_an_atomic_task_that_was_run_twice_counts_once(counter: Story) -> None:
+    assert counter.verdict == []
+
+
+def test_an_atomic_task_that_counts_twice_is_found(counter: Story) -> None:
+    counter.count(1)
+    assert [str(violation) for violation in judge(counter.evidence)] == [
+        "an atomic task did not take effect once: the number is 2, after 1 tasks that count",
+        "an atomic task did not take effect once: task 1 count-0-1 counted 2 times:"
+        " owner 2, claim 1; owner 1, claim 1",
+    ]
+
+
+def test_an_atomic_task_that_does_not_count_is_found(counter: Story) -> None:
+    counter.tables = replace(counter.tables, number=0, counts=[])
+    assert counter.verdict == 2 * ["an atomic task did not take effect once"]
+
+
+def test_an_atomic_task_that_fails_and_counts_is_found(story: Story) -> None:
+    story.push(2, "count-0-2")
+    story.run(2, "count-0-2", "Failure")
+    story.store(2, "OperationalError")
+    story.count(2)
+    assert story.verdict == [
+        *2 * ["an atomic task did not take effect once"],
+        "a task ended in another way than it should",
+    ]
+
+
+def test_one_that_counts_twice_is_found_though_another_does_not_count(counter: Story) -> None:
+    counter.push(2, "count-0-2")
+    counter.run(2, "count-0-2", at=5.0, pid=OTHER)
+    counter.store(2, at=5.0)
+    counter.count(1)
+    assert counter.verdict == 2 * ["an atomic task did not take effect once"]
+
+
+def test_a_number_that_lacks_what_was_added_is_found(counter: Story) -> None:
+    counter.tables = replace(counter.tables, number=0)
+    assert counter.verdict == ["an atomic task did not take effect once"]
+
+
+@pytest.mark.parametrize("outcome", [None, "Undone"])
+def test_an_atomic_success_may_be_stored_whose_run_never_knew(
+    story: Story, outcome: str | None
+) -> None:
+    story.push(2, "count-0-2")
+    story.run(2, "count-0-2", outcome)
+    story.store(2)
+    story.count(2)
+    assert story.verdict == ["a late write was accepted"]
+    story.end("commits", "Success", 2.0, SERVER, {"task": 2, "owner": 1, "claim": 1})
+    assert story.verdict == []
+
+
+def test_a_late_commit_of_an_atomic_task_is_found(counter: Story) -> None:
+    zombie = {"task": 1, "owner": 1, "claim": 1}
+    counter.end("commits", "Success", 2.0, SERVER, zombie)
+    counter.tables.successes[0] = Stored(1, clock(2.0), clock(2.1))
+    assert counter.verdict == ["a late write was accepted"]
+
+
+def test_a_try_of_an_atomic_task_that_a_fault_has_cut_off_is_counted(story: Story) -> None:
+    story.push(2, "count-0-2")
+    story.run(2, "count-0-2", "Retry")
+    story.run(2, "count-0-2", at=3.0, tries=1, claim=2)
+    story.store(2, at=3.0, tries=2, claim=2)
+    story.count(2, claim=2)
+    assert story.verdict == []
+
+
+def test_a_try_of_an_atomic_task_that_was_refused_is_not_counted(story: Story) -> None:
+    story.push(2, "count-0-2")
+    story.run(2, "count-0-2", "Retry")
+    story.run(2, "count-0-2", at=3.0, claim=2)
+    story.store(2, at=3.0, claim=2)
+    story.count(2, claim=2)
+    assert story.verdict == []
+
+
+def test_what_is_pushed_until_it_is_acknowledged_is_not_in_doubt(story: Story) -> None:
+    story.tell("fault", 0.1, kind="outage", server=None, amount=1.0)
+    story.tell("doubtful", 0.5, tags=["quick-0-1"], asked_at=0.5, error="gone away")
+    story.tell("doubtful", 0.6, tags=["quick-0-2"], asked_at=0.6, error="gone away")
+    story.tell("quiet", 9.0)
+    assert figures_of(story.evidence, []).counts["in doubt"] == 1
 
 
 def test_a_killer_is_known_by_its_tag(killer: Story) -> None:

@@ -20,6 +20,7 @@ from django.conf import settings
 from tests.faults.chaos import clocks
 from tests.faults.chaos.checker import Violation, judge
 from tests.faults.chaos.figures import Figures, figures_of, lines, table
+from tests.faults.chaos.schedule import TRAPS
 from tests.faults.chaos.world import Plan, run
 from tests.faults.databases import DATABASES
 
@@ -41,7 +42,7 @@ def main() -> int:
             seed
             for seed in options.seed
             if not keeps_promises(
-                Plan(options.database, seed, options.minutes * 60, options.broken),
+                Plan(options.database, seed, options.minutes * 60, options.broken, options.count),
                 total,
                 keep=options.keep,
             )
@@ -64,13 +65,21 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument("--seed", "--seeds", type=seeds, default=[1], help="such as 7, or 1-20")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long each seed lasts")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=0,
+        metavar="N",
+        help="push so many atomic tasks more, each of which adds one to a number",
+    )
     parser.add_argument("--keep", action="store_true", help="keep logs also where all is well")
     parser.add_argument(
         "--break",
-        choices=["fence"],
+        choices=TRAPS,
         default="",
         dest="broken",
-        help="remove the fence of the servers, and lay a trap that must find them out",
+        help="have servers accept late writes (fence), or store the success of an atomic task apart"
+        " from what it writes (atomic), and lay a trap that must find them out",
     )
     return parser.parse_args(arguments)
 

@@ -6,11 +6,15 @@ import resource
 import signal
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
 
-from tests.faults.chaos import log, tasks
+from tests.faults.chaos import log
+
+if TYPE_CHECKING:
+    from leek.outcome import Claimed, Outcome
 
 COMMAND = "CHAOS_COMMAND"  # the environment variable with the command's process id
 BREAK = "CHAOS_BREAK"  # the one with what is to be broken
@@ -22,6 +26,7 @@ class ChaosConfig(AppConfig):
 
     name = "tests.faults.chaos"
     label = "chaos"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Log what Executors do, and break what is to be broken."""
@@ -31,8 +36,8 @@ class ChaosConfig(AppConfig):
         log.write("up")
         _mend_sleep()
         _log_runs()
-        if os.environ.get(BREAK) == "fence":
-            _break_fence()
+        if broken := os.environ.get(BREAK):
+            _BREAKS[broken]()
 
 
 def _mend_sleep() -> None:
@@ -45,23 +50,37 @@ def _mend_sleep() -> None:
 
 
 def _log_runs() -> None:
-    from leek.outcome import Outcome
+    from leek import lifecycle
+    from leek.outcome import Outcome, Success
     from leek.server.executor import Attempt, Executor
+    from tests.faults.chaos import tasks
 
-    run = Executor.attempt
+    run, settle_within = Executor.attempt, lifecycle.settle_within
 
     def logged_run(self: Executor, attempt: Attempt) -> Outcome:
         claimed = attempt.claimed
-        claim = {"task": claimed.id, "owner": claimed.owner, "claim": claimed.claim}
-        log.write("begun", **claim, tries=claimed.tries, crashes=claimed.crashes)
+        log.write("begun", **_claim(claimed), tries=claimed.tries, crashes=claimed.crashes)
         token = tasks.current.set(claimed)
         outcome = run(self, attempt)
         tasks.current.reset(token)
-        times = [outcome.started_at.isoformat(), outcome.finished_at.isoformat()]
-        log.write("ended", **claim, outcome=type(outcome).__name__, times=times)
+        log.write("ended", **_claim(claimed), **_end(outcome))
         return outcome
 
+    def logged_settle(outcome: Success) -> None:
+        log.write("commits", **_claim(outcome.claimed), **_end(outcome))
+        settle_within(outcome)
+
     Executor.attempt = logged_run  # type: ignore[method-assign]
+    lifecycle.settle_within = logged_settle
+
+
+def _claim(claimed: "Claimed") -> dict[str, Any]:
+    return {"task": claimed.id, "owner": claimed.owner, "claim": claimed.claim}
+
+
+def _end(outcome: "Outcome") -> dict[str, Any]:
+    times = [outcome.started_at.isoformat(), outcome.finished_at.isoformat()]
+    return {"outcome": type(outcome).__name__, "times": times}
 
 
 def _break_fence() -> None:
@@ -73,3 +92,21 @@ def _break_fence() -> None:
         return sets.tasks().running()
 
     sets.claimed = unfenced
+
+
+def _break_atomic() -> None:
+    """Let atomic tasks write for good what they write, before their success is stored."""
+    from leek.outcome import Claimed, Outcome
+    from leek.server import executor
+
+    def run_apart(
+        claimed: Claimed,
+        run: Callable[[], Outcome],
+        raised: Callable[[BaseException], Outcome],
+    ) -> Outcome:
+        return run()
+
+    executor.run_atomically = run_apart  # type: ignore[attr-defined]
+
+
+_BREAKS = {"fence": _break_fence, "atomic": _break_atomic}

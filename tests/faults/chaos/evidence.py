@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tests.faults.chaos.log import Line
-from tests.faults.chaos.tables import Tables
+from tests.faults.chaos.tables import SUCCESSFUL, Tables
 
 _DEAD = re.compile(r"The server .* \(process (\d+)\) is dead")
 MOMENT = 0.25  # seconds within which a run's end may not have been noted any more
@@ -18,7 +18,8 @@ class Run:
     """A run of a task: its claim, the counters that the claim came with, and how it ended.
 
     `process` is where it ran, `server` the server that this is, or is a child of. `outcome` and
-    `times` are None if it never ended.
+    `times` are None if it never ended, and what it was about to commit if that is all that is
+    known.
     """
 
     task: int
@@ -97,6 +98,11 @@ class Evidence:
         return {id: tag for line in self.named("pushed") for tag, id in line["tags"].items()}
 
     @cached_property
+    def doubtful(self) -> set[str]:
+        """The tags of what the database failed to acknowledge, at least once."""
+        return {tag for line in self.named("doubtful") for tag in line["tags"]}
+
+    @cached_property
     def tags(self) -> dict[int, str]:
         """The tag of each task that was acknowledged, or at least run."""
         return {line["task"]: line["tag"] for line in self.named("ran")} | self.pushed
@@ -109,6 +115,15 @@ class Evidence:
     def kind_of(self, task: int) -> str:
         """Return what kind of task it is: its tag begins with that."""
         return self.tags.get(task, "unknown").partition("-")[0]
+
+    @cached_property
+    def counters(self) -> set[int]:
+        """The tasks that count and have succeeded."""
+        return {
+            row.id
+            for row in self.tables.tasks
+            if row.state == SUCCESSFUL and self.kind_of(row.id) == "count"
+        }
 
     @cached_property
     def servers(self) -> dict[int, Server]:
@@ -160,25 +175,28 @@ class Evidence:
     @cached_property
     def runs(self) -> list[Run]:
         """All runs, in the order of their beginnings."""
-        ends = {(e["task"], e["owner"], e["claim"], e["pid"]): e for e in self.named("ended")}
+        ends = {_key(line): line for line in self.named("ended")}
+        commits = {_key(line): line for line in self.named("commits")}
         parents = {line["pid"]: line["parent"] for line in self.named("up")}
         runs = []
         for line in self.named("begun"):
-            claim = line["task"], line["owner"], line["claim"]
-            end = ends.get((*claim, line["pid"]), {})
-            server = line["pid"] if line["pid"] in self.servers else parents.get(line["pid"], 0)
-            counters = line["tries"], line["crashes"]
-            times = tuple(end["times"]) if end else None
+            task, owner, claim, process = key = _key(line)
+            end = ends.get(key, {})
+            is_known = end.get("outcome") not in (None, "Undone")
+            told = end if is_known else commits.get(key, end)
             runs.append(
                 Run(
-                    *claim,
-                    *counters,
-                    line["pid"],
-                    server,
-                    line["at"],
-                    end.get("at"),
-                    end.get("outcome"),
-                    times,
+                    task,
+                    owner,
+                    claim,
+                    tries=line["tries"],
+                    crashes=line["crashes"],
+                    process=process,
+                    server=process if process in self.servers else parents.get(process, 0),
+                    began=line["at"],
+                    ended=end.get("at"),
+                    outcome=told.get("outcome"),
+                    times=tuple(told["times"]) if told else None,
                 )
             )
         return sorted(runs, key=lambda run: run.began)
@@ -208,6 +226,11 @@ class Evidence:
         died = server in self.deaths and run.was_running(server.gone or 0.0)
         lost_child = run.process != run.server and run.ended is None
         return died or lost_child
+
+
+def _key(line: Line) -> tuple[int, int, int, int]:
+    """Return which run a line is about: its task, owner, claim and process."""
+    return line["task"], line["owner"], line["claim"], line["pid"]
 
 
 def _by_task(runs: Iterable[Run]) -> dict[int, list[Run]]:

@@ -43,13 +43,16 @@ def figures_of(evidence: Evidence, violations: Iterable[Violation]) -> Figures:
                 "seeds": 1,
                 "pushed": len(evidence.pushed),
                 "rolled back": sum(len(line["tags"]) for line in evidence.named("rolled back")),
-                "in doubt": sum(len(line["tags"]) for line in evidence.named("doubtful")),
+                "in doubt": len(evidence.doubtful.difference(evidence.pushed.values())),
                 "runs": len(evidence.runs),
                 "deaths": len(evidence.deaths),
                 "repeated runs": len(evidence.runs) - len(evidence.runs_of),
                 "refused": sum(
                     text.count("its outcome is dropped") for text in evidence.logs.values()
                 ),
+                "number": evidence.tables.number,
+                "counters": len(evidence.counters),
+                "counts begun": sum(evidence.kind_of(run.task) == "count" for run in evidence.runs),
                 "lost": broken[_LOST],
                 "late": broken[_LATE],
                 "violations": sum(broken.values()),
@@ -75,6 +78,8 @@ def lines(figures: Figures) -> list[str]:
         f" {counts['in doubt']} in doubt because the database failed; slowest push"
         f" {figures.slowest_push:.2f} s",
         f"  Run: {counts['runs']} times, of these {counts['repeated runs']} again",
+        f"  Counted: {counts['number']}, by {counts['counters']} atomic tasks, which were run"
+        f" {counts['counts begun']} times",
         f"  Faults: {', '.join(faults)}",
         f"  Servers that died: {counts['deaths']}; late writes refused: {counts['refused']}",
         f"  Started again on the same port, after it was up: {_spread(figures, RESTARTED)}",

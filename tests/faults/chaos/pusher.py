@@ -1,6 +1,9 @@
-"""A process that pushes as scheduled: python -m tests.faults.chaos.pusher SEED NUMBER SECONDS PORTS
+"""A process that pushes as scheduled.
 
-It logs what was acknowledged, what was rolled back, and what the database left in doubt.
+    python -m tests.faults.chaos.pusher SEED NUMBER SECONDS COUNT PORTS
+
+Where something is broken, its name stands for the seed. It logs what was acknowledged, what was
+rolled back, and what the database left in doubt.
 """
 
 import json
@@ -15,7 +18,8 @@ from django import db
 
 from tests.faults.chaos import log, schedule
 from tests.faults.chaos.schedule import Push
-from tests.faults.chaos.tasks import BY_KIND
+
+PAUSE = 0.5  # seconds before something is pushed again
 
 
 class RolledBack(Exception):
@@ -24,23 +28,28 @@ class RolledBack(Exception):
 
 def main() -> None:
     """Push all that is scheduled, each thing at its time."""
-    seed, number, seconds, ports = sys.argv[1:]
+    seed, number, seconds, count, ports = sys.argv[1:]
     django.setup()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    planned = (
-        (schedule.trapped() if number == "0" else [])
-        if seed == "trap"
-        else schedule.pushes(int(seed), int(number), float(seconds))
-    )
     began = time.monotonic()
-    for push in planned:
+    for push in planned(seed, int(number), float(seconds), int(count)):
         time.sleep(max(began + push.at - time.monotonic(), 0))
         os.environ["LEEK_TASKS_PORT"] = str(json.loads(ports)[push.hints])
-        do(push)
+        while not do(push) and push.until_acknowledged:
+            time.sleep(PAUSE)
 
 
-def do(push: Push) -> None:
-    """Push some tasks, and log what became of that."""
+def planned(seed: str, number: int, seconds: float, count: int) -> list[Push]:
+    """Return what this pusher is to push; the first one also pushes what only one should."""
+    if seed in schedule.TRAPS:
+        return schedule.trapped(seed) if number == 0 else []
+    own = schedule.pushes(int(seed), number, seconds)
+    counts = schedule.counts(count, seconds) if number == 0 else []
+    return sorted([*own, *counts], key=lambda push: push.at)
+
+
+def do(push: Push) -> bool:
+    """Push some tasks, log what became of that, and return whether it was acknowledged."""
     tags = [tag for tag, _ in push.tasks]
     asked_at = time.monotonic()
     try:
@@ -53,11 +62,14 @@ def do(push: Push) -> None:
         db.connection.close()
     else:
         log.write("pushed", tags=dict(zip(tags, ids, strict=True)), asked_at=asked_at)
+        return True
+    return False
 
 
 def store(push: Push) -> list[int]:
     """Push some tasks in this way, and return their ids."""
     from leek.api import push_many
+    from tests.faults.chaos.tasks import BY_KIND
 
     if push.way == "many":
         rows = push_many([(BY_KIND[kind_of(tag)], (tag, value), {}) for tag, value in push.tasks])
@@ -74,6 +86,7 @@ def store(push: Push) -> list[int]:
 def push_one(tag: str, value: float | str) -> int:
     """Push one task, for later if that is its kind, and return its id."""
     from leek.api import push_task_to_queue, using
+    from tests.faults.chaos.tasks import BY_KIND
 
     if kind_of(tag) == "later":
         return (

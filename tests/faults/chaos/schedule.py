@@ -29,9 +29,12 @@ _SENTENCES = {
     "clock": "set the clock of server {slot} to {amount:+} s",
 }
 WAYS = {"one": 70, "many": 8, "commit": 12, "roll back": 10}
-TASKS = {"quick": 80, "slow": 4, "flaky": 6, "failing": 3, "later": 7}
+TASKS = {"quick": 80, "slow": 4, "flaky": 6, "failing": 3, "later": 7, "count": 6}
 HINTS = {"server": 70, "nobody": 10, "silent": 10, "full": 10}
 KILLERS = ("signal", "exit", "segfault")
+CHUNK = 100  # tasks of a given number that are pushed together
+BETWEEN_WRITES = 0.002  # seconds in the midst of each of these; SQLite is locked meanwhile
+TRAPS = {"fence": "slow-trap", "atomic": "count-trap"}  # what is broken, and the task of its trap
 
 
 Task = tuple[str, float | str]  # its tag, and its argument
@@ -56,12 +59,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Push:
-    """Tasks that are pushed together, each a tag and an argument; hints go to such a port."""
+    """Tasks that are pushed together, each a tag and an argument; hints go to such a port.
+
+    Some are pushed again until they are acknowledged.
+    """
 
     at: float
     way: str
     tasks: tuple[Task, ...]
     hints: str
+    until_acknowledged: bool = False
 
 
 def faults(seed: int, seconds: float, vendor: str, *, with_clocks: bool) -> list[Fault]:
@@ -138,6 +145,21 @@ def _pick(random: Random, weights: dict[str, int]) -> str:
     return random.choices(list(weights), list(weights.values()))[0]
 
 
-def trapped() -> list[Push]:
-    """Return the push of a task that lasts, for the trap that only a fence survives."""
-    return [Push(0.0, "one", (("slow-trap", 4.0),), "server")]
+def counts(number: int, seconds: float) -> list[Push]:
+    """Return the pushes of so many tasks that count, in chunks that are spread over the run."""
+    chunks = [range(first, min(first + CHUNK, number)) for first in range(0, number, CHUNK)]
+    return [
+        Push(
+            round(index * seconds / len(chunks), 3),
+            "many",
+            tuple((f"count-all-{task}", BETWEEN_WRITES) for task in chunk),
+            "server",
+            until_acknowledged=True,
+        )
+        for index, chunk in enumerate(chunks)
+    ]
+
+
+def trapped(broken: str) -> list[Push]:
+    """Return the push of a task that lasts, for the trap that finds out what is broken."""
+    return [Push(0.0, "one", ((TRAPS[broken], 4.0),), "server")]

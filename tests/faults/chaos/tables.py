@@ -30,12 +30,29 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Count:
+    """An addition to the number, by a task under a claim."""
+
+    task: int
+    owner: int
+    claim: int
+
+
+@dataclass(frozen=True)
 class Tables:
-    """All rows."""
+    """All rows, and the number that tasks have added to."""
 
     tasks: list[Row] = field(default_factory=list)
     successes: list[Stored] = field(default_factory=list)
     failures: list[Stored] = field(default_factory=list)
+    number: int = 0
+    counts: list[Count] = field(default_factory=list)
+
+
+def prepare(connection: Any) -> None:
+    """Have a number to be added to, by a Django connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO chaos_number (value) VALUES (0)")
 
 
 def read(connection: Any) -> Tables:
@@ -59,6 +76,8 @@ def read(connection: Any) -> Tables:
                 connection, "leek_failedtasks", "task_id, started_at, finished_at, exception_type"
             )
         ],
+        _rows(connection, "chaos_number", "value")[0][0],
+        [Count(*row) for row in _rows(connection, "chaos_counts", "task, owner, claim")],
     )
 
 

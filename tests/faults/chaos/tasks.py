@@ -6,14 +6,15 @@ import signal
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
+from django.db.models import F
+
+from leek.api import policy
+from leek.outcome import Claimed
 from tests.faults.chaos import log
+from tests.faults.chaos.models import Counts, Number
 
-if TYPE_CHECKING:
-    from leek.outcome import Claimed
-
-current: "ContextVar[Claimed]" = ContextVar("current")
+current: ContextVar[Claimed] = ContextVar("current")
 
 
 def _say(tag: str) -> None:
@@ -55,6 +56,20 @@ def kill_process(tag: str, how: str) -> None:
     time.sleep(60)  # until the signal is there
 
 
+@policy(atomic=True, max_retries=20)  # a query that a fault cuts off is a try
+def count(tag: str, seconds: float) -> None:
+    """Say who adds to the number, and after a while add one, in the same transaction.
+
+    The database itself adds, so that none overwrites what another has added, which would hide that
+    one counts twice.
+    """
+    _say(tag)
+    claimed = current.get()
+    Counts.objects.create(task=claimed.id, owner=claimed.owner, claim=claimed.claim)
+    time.sleep(seconds)
+    Number.objects.update(value=F("value") + 1)
+
+
 BY_KIND: dict[str, Callable[..., None]] = {
     "quick": work,
     "slow": work,
@@ -62,4 +77,5 @@ BY_KIND: dict[str, Callable[..., None]] = {
     "flaky": fail_at_first,
     "failing": fail,
     "killer": kill_process,
+    "count": count,
 }

@@ -35,12 +35,16 @@ END_LIMIT = 20.0  # seconds for all servers to stop
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run; `broken` names what the servers are to do wrong."""
+    """What is to be run.
+
+    `broken` names what the servers are to do wrong. Besides all else `count` tasks count.
+    """
 
     vendor: str
     seed: int
     seconds: float
     broken: str = ""
+    count: int = 0
 
     @property
     def faults(self) -> list[schedule.Fault]:
@@ -56,7 +60,8 @@ class Plan:
         command = f"python -m tests.faults.chaos --database {self.vendor}"
         if self.broken:
             return f"{command} --break {self.broken}"
-        return f"{command} --seed {self.seed} --minutes {self.seconds / 60:g}"
+        counts = f" --count {self.count}" if self.count else ""
+        return f"{command} --seed {self.seed} --minutes {self.seconds / 60:g}{counts}"
 
 
 def run(plan: Plan, folder: Path) -> Evidence:
@@ -130,11 +135,12 @@ class World:
 
     def _migrate(self) -> None:
         subprocess.run(
-            [sys.executable, "-m", "django", "migrate", "-v0"],
+            [sys.executable, "-m", "django", "migrate", "-v0", "--run-syncdb"],
             env=self._environment,
             cwd=ROOT,
             check=True,
         )
+        self._asked(tables.prepare)
 
     def _let_suffer(self, pushers: "list[subprocess.Popen[bytes]]") -> None:
         """Let all faults happen until the last is over, and all pushers have ended."""
@@ -175,11 +181,11 @@ class World:
 
     def _start_pusher(self, number: int, holes: Holes) -> "subprocess.Popen[bytes]":
         ports = holes.ports(self._slots[number % len(self._slots)].port)
-        seed = "trap" if self._plan.broken else str(self._plan.seed)
-        arguments = [seed, str(number), str(self._plan.seconds), json.dumps(ports)]
+        plan = self._plan
+        told = plan.broken or plan.seed, number, plan.seconds, plan.count, json.dumps(ports)
         with (self._folder / "pushers.log").open("a") as stream:
             pusher = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.chaos.pusher", *arguments],
+                [sys.executable, "-m", "tests.faults.chaos.pusher", *map(str, told)],
                 env=self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """The independent judge: it knows the promises, the log and the tables, not leek's code."""
 
-from tests.faults.chaos.checker import pushes, runs, servers  # noqa: F401 (they add their rules)
+from tests.faults.chaos.checker import counts, pushes, runs, servers  # noqa: F401 (they add rules)
 from tests.faults.chaos.checker.rules import RULES, Violation
 from tests.faults.chaos.evidence import Evidence
 

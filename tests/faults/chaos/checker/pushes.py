@@ -24,9 +24,8 @@ def ghosts(evidence: Evidence) -> Iterator[str]:
     for line in evidence.named("ran"):
         if line["tag"] in rolled_back:
             yield f"task {line['task']} {line['tag']} ran"
-    doubtful = {tag for line in evidence.named("doubtful") for tag in line["tags"]}
     for row in evidence.tables.tasks:
-        if row.id not in evidence.pushed and evidence.tags.get(row.id) not in doubtful:
+        if row.id not in evidence.pushed and evidence.tags.get(row.id) not in evidence.doubtful:
             yield f"task {row.id} is there, and nobody pushed it"
 
 

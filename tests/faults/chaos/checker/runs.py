@@ -100,6 +100,8 @@ def _wanted_tries(row: Row, evidence: Evidence, runs: list[Run]) -> int:
             return schedule.MAX_RETRIES
         case "flaky":
             return 1 + len({run.tries for run in runs if run.outcome == "Retry"})
+        case "count":  # faults alone fail it, so the outcome of a failed try may be refused
+            return 1 + max((run.tries for run in runs), default=0)
         case _:
             return 1
 

@@ -1,5 +1,6 @@
-"""Short runs of chaos on this kind of database, and one with servers that lack their fence."""
+"""Short runs of chaos on this kind of database, and some with servers that are broken."""
 
+import re
 import subprocess
 
 import pytest
@@ -9,6 +10,7 @@ from tests.faults.chaos.world import Plan
 from tests.support import python
 
 SECONDS = 9
+COUNT = 200
 
 
 def chaos(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -18,15 +20,24 @@ def chaos(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_the_promises_are_kept_under_faults(seed: str) -> None:
-    answer = chaos("--seed", seed, "--minutes", str(SECONDS / 60))
+    answer = chaos("--seed", seed, "--minutes", str(SECONDS / 60), "--count", str(COUNT))
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "Lost: 0; accepted late: 0; violations in all: 0" in answer.stdout
+    counted = re.search(r"Counted: (\d+), by (\d+) atomic tasks", answer.stdout)
+    assert counted
+    assert int(counted[1]) == int(counted[2]) >= COUNT
 
 
 def test_servers_without_their_fence_are_found_out() -> None:
     answer = chaos("--break", "fence")
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert "  a late write was accepted: task " in answer.stdout
+
+
+def test_atomic_tasks_whose_success_is_stored_apart_are_found_out() -> None:
+    answer = chaos("--break", "atomic")
+    assert answer.returncode == 1, answer.stdout + answer.stderr
+    assert re.search(r"did not take effect once: task \d+ count-trap counted 2", answer.stdout)
 
 
 def test_what_goes_wrong_follows_from_the_seed() -> None:

@@ -62,6 +62,7 @@ from tests.benchmarks.peers.bare import Bare
 from tests.benchmarks.peers.catalogue import variants
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
+from tests.faults.outage import __main__ as outage
 from tests.site import tasks
 from tests.site.tasks import fail, noop, tenant, wait_for
 from tests.support import (
@@ -663,6 +664,16 @@ def test_chaos_is_started_by_commands_that_exist(blocks: list[Block]) -> None:
         assert not output
 
 
+@executes("mail-outage")
+def test_an_outage_of_the_mail_server_is_made_by_a_command_that_exists(
+    blocks: list[Block],
+) -> None:
+    ((command, _),) = blocks[0].session()
+    python, flag, module, *arguments = shlex.split(command)
+    assert (python, flag, module) == (".venv/bin/python", "-m", "tests.faults.outage")
+    assert outage.parsed(arguments)
+
+
 @executes("peers")
 def test_peers_are_measured_by_commands_that_exist(blocks: list[Block]) -> None:
     (install, _), (measure, _) = blocks[0].session()
@@ -870,7 +881,8 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     assert unbuilt
     assert not unbuilt & own
     assert named >= own
-    others = {"--break", "--database", "--minutes", "--once", "--rounds", "--seeds", "--verbosity"}
+    others = {"--break", "--count", "--database", "--minutes", "--once", "--rounds"}
+    others |= {"--seeds", "--verbosity"}
     assert named - own <= others
     record = logging.makeLogRecord({})
     own_names = {name for name in vars(record) if name.startswith("leek_")} | table_names()

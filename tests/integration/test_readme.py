@@ -881,8 +881,8 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     assert unbuilt
     assert not unbuilt & own
     assert named >= own
-    others = {"--break", "--count", "--database", "--minutes", "--once", "--rounds"}
-    others |= {"--seeds", "--verbosity"}
+    chaos_and_outage = {"--break", "--count", "--database", "--mails", "--minutes", "--seed"}
+    others = chaos_and_outage | {"--seeds", "--once", "--rounds", "--verbosity"}
     assert named - own <= others
     record = logging.makeLogRecord({})
     own_names = {name for name in vars(record) if name.startswith("leek_")} | table_names()

@@ -1,12 +1,15 @@
 """What is done with a task by way of its row."""
 
 from leek import client, eager, leases, lifecycle
+from leek.awaiting import wait, wait_in_loop
 from leek.conf import config
 from leek.connections import on_commit_once
 from leek.exceptions import ServerUnreachable
 from leek.hinting import hint
 from leek.models import QueuedTasks, Servers, queue_database
 from leek.protocol import about_task
+
+__all__ = ["cancel", "retry", "wait", "wait_in_loop"]
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (where a server may listen)
 

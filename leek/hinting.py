@@ -93,6 +93,23 @@ class Hinter:
             finally:
                 self._lock.release()
 
+    def connect(self, patience: float) -> socket.socket | None:
+        """Return a connection to the server for other words than hints; None if nobody answers.
+
+        It waits at most `patience` seconds, and where that is enough for a hint, a server that does
+        not answer is left alone for a while, by hints as well.
+        """
+        if (now := time.monotonic()) < self._silent_until:
+            return None
+        if not self._lock.acquire(timeout=0 if self._failing else patience):
+            return None
+        try:
+            if time.monotonic() < self._silent_until:
+                return None
+            return self._connect(now + patience, counts=patience >= config.HINT_TIMEOUT)
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """End the connection; the next hint opens another."""
         with self._lock:
@@ -103,9 +120,30 @@ class Hinter:
         self._drop_line()  # without the lock, which a thread may hold that is not here
         return Hinter(self._host, self._port)
 
-    def _try(self, deadline: float) -> None:
+    @property
+    def _place(self) -> tuple[str, int]:
         host = config.TASKS_HOST if self._host is None else self._host
         port = config.TASKS_PORT if self._port is None else self._port
+        return host, port
+
+    def _connect(self, deadline: float, *, counts: bool) -> socket.socket | None:
+        host, port = self._place
+        try:
+            connection = connect(host, port, max(deadline - time.monotonic(), 0.001))
+        except OSError as error:
+            if counts or not isinstance(error, TimeoutError):
+                self._fail(host, port, error)
+            return None
+        self._answers()
+        return connection
+
+    def _answers(self) -> None:
+        """Note that the server is there."""
+        self._time_outs = 0
+        self._failing = False
+
+    def _try(self, deadline: float) -> None:
+        host, port = self._place
         if self._hint_again(host, port):
             return
         try:
@@ -115,8 +153,7 @@ class Hinter:
             self._drop_line()
             self._fail(host, port, error)
         else:
-            self._time_outs = 0
-            self._failing = False
+            self._answers()
 
     def _hint_again(self, host: str, port: int) -> bool:
         """Use the line that is there, or else close it; return whether it could be used."""
@@ -156,6 +193,11 @@ hinter = Hinter()
 def hint() -> None:
     """Tell the server that there is work; never raise, never wait for long."""
     hinter.hint()
+
+
+def connect_for_a_while(patience: float) -> socket.socket | None:
+    """Return a connection to the server that gets the hints; None where nobody answers."""
+    return hinter.connect(patience)
 
 
 @contextmanager

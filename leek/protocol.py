@@ -11,6 +11,15 @@ A question gets a reply, with which the server closes the connection::
     client: leek/1 ping
     server: leek/1 [true, "I'm OK"]
 
+Who wants to know when a task is finished is answered twice: at once, and when the server has stored
+how the task ended, if it is the one that runs it. Between the two the client looks at the row, so
+that it misses nothing. The server closes after the second reply, and sooner where nobody hears of
+the task for a minute; then the client may ask anew::
+
+    client: leek/1 wait-4711
+    server: leek/1 [null, "waiting"]
+    server: leek/1 [true, "finished"]
+
 A command that changes something is challenged, and the answer proves that the client knows the
 site's secret without showing it. The client challenges the server in turn, so that it need not wait
 for a stranger, nor believe one. The first reply to the answer proves that the command is accepted,
@@ -55,13 +64,14 @@ _ABOUT_TASK = re.compile(r"([a-z]+)-([0-9]{1,19})")
 
 
 class Reply(NamedTuple):
-    """What a server answers: whether all is well, and a value (`ok` None: a challenge)."""
+    """What a server answers: whether all is well, and a value (`ok` None: there is more to say)."""
 
     ok: bool | None
     value: str | int
 
 
 WRONG_SECRET = Reply(False, "wrong secret")
+WAITING, FINISHED = Reply(None, "waiting"), Reply(True, "finished")
 
 
 class LineTooLong(ProtocolError):

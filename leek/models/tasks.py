@@ -1,6 +1,5 @@
 """The tasks, their indexes, and the sets of them that have a name."""
 
-import time
 from collections.abc import Collection
 from typing import Any, ClassVar, Protocol
 
@@ -15,8 +14,6 @@ from leek.exceptions import TaskFailed, TaskNotFinished
 from leek.models.base import QueueModel, QueueQuerySet
 from leek.models.servers import Servers
 from leek.models.states import State, Status
-
-FIRST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between two looks of QueuedTasks.wait()
 
 
 class QueuedTasksQuerySet(QueueQuerySet["QueuedTasks"]):
@@ -60,6 +57,12 @@ class Handles(Protocol):
     It takes moves and talk with servers, which know the tables. So `leek.handles` does it, and the
     app brings the two together.
     """
+
+    def wait(self, row: "QueuedTasks", timeout: float | None) -> None:
+        """Wait until a task is finished; raise TimeoutError after so many seconds."""
+
+    async def wait_in_loop(self, row: "QueuedTasks", timeout: float | None) -> None:
+        """Do as `wait`, in the running event loop."""
 
     def retry(self, row: "QueuedTasks") -> bool:
         """Push a failed task back; return whether it was failed."""
@@ -174,15 +177,13 @@ class QueuedTasks(QueueModel):
         `timeout` is in seconds, None for no limit; raise TimeoutError when it is over. Inside the
         transaction that pushed the task it cannot finish.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = FIRST_WAIT
-        while not self.is_finished:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"task {self.pk} ({self.name}) was not finished in {timeout} s")
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_WAIT)
-            self.refresh_from_db(fields=["state", "tries", "crashes"])
+        self.handles.wait(self, timeout)
         return self.result
+
+    async def aresult(self, timeout: float | None = None) -> Any:
+        """Do as `wait`, from async code, and keep no thread waiting."""
+        await self.handles.wait_in_loop(self, timeout)
+        return await sync_to_async(lambda: self.result)()
 
     def retry(self) -> bool:
         """Push the task back if it has failed, and load the row again; return whether it had.

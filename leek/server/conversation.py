@@ -17,6 +17,7 @@ from leek.protocol import (
     encode_reply,
     encode_word,
     read_word,
+    task_in,
 )
 from leek.server import commands
 from leek.server.commands import Control
@@ -86,6 +87,15 @@ class Conversation:
     def is_hint(self, word: str) -> bool:
         """Tell whether a word is a hint: nothing to be done here, and nothing to be answered."""
         return word == HINT and not self._order
+
+    def task_awaited(self, word: str) -> int | None:
+        """Return the id of the task whose end the client wants to wait for, if it does."""
+        return None if self._order else task_in(word, "wait")
+
+    def tell(self, reply: Reply) -> None:
+        """Send a line to a client that waits for it; one that is gone will be noticed."""
+        with suppress(OSError):
+            self._reply(reply)
 
     def act_on(self, word: str) -> bool:
         """Do or answer what was said, and return whether the client may say more."""

@@ -1,16 +1,18 @@
 """The socket server: accepts, hears line by line, has questions answered."""
 
 import errno
-import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ, DefaultSelector
 
 from leek.exceptions import LeekError, ProtocolError
-from leek.protocol import LOCALHOST
+from leek.outcome import Outcome
+from leek.server.addresses import addresses_of, listening_socket
+from leek.server.audience import Audience
 from leek.server.commands import Control
 from leek.server.conversation import MOST_SLOW, Conversation
 from leek.server.journal import journal
@@ -19,7 +21,6 @@ READ_TIMEOUT = 2.0  # seconds for a client to send its line, or its next hint
 MOST_SILENT = 256  # connections whose line is awaited
 MOST_KEPT = 256  # connections that have hinted, and may do so again
 ACCEPTED_AT_ONCE = 32  # connections, before those that are there are heard
-BACKLOG = 128  # connections that the system keeps for us
 REST = 0.1  # seconds without accepting, where the system has no room for connections
 
 
@@ -38,22 +39,25 @@ class Listener:
     One thread serves all connections. There is always room for a new one: where too many have not
     sent their line, the oldest of them has to go. So who sends its line at once is heard, however
     many others are silent, or slow. Those that have hinted have room of their own, because pushers
-    keep them for their next hints.
+    keep them for their next hints, and so have those that wait for the end of a task.
     """
 
     def __init__(self, host: str, port: int, control: Control) -> None:
-        addresses = _addresses(host)
+        addresses = addresses_of(host)
         self.address, self.port = addresses[0], port  # the first address that is bound
         self._control = control
         self._slots = threading.BoundedSemaphore(MOST_SLOW)
         self._underway: set[threading.Thread] = set()  # those that carry out an order
         self._silent: Awaited = {}
         self._kept: Awaited = {}
+        self._audience = Audience(self._wake)
         self._is_short_of_room = False
         self._stopping = threading.Event()
         self._selector = DefaultSelector()
         self._alarm, self._alarmed = socket.socketpair()
-        self._selector.register(self._alarmed, EVENT_READ, lambda: None)
+        for end in (self._alarm, self._alarmed):
+            end.setblocking(False)
+        self._selector.register(self._alarmed, EVENT_READ, self._tell)
         self._thread = threading.Thread(target=self._run, name="leek-listener", daemon=True)
         self._sockets: list[socket.socket] = []
         for address in addresses:
@@ -61,7 +65,7 @@ class Listener:
 
     def _bind(self, address: str) -> None:
         try:
-            listening = _listening_socket(address, self.port)
+            listening = listening_socket(address, self.port)
         except OSError as error:
             if self._sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 return  # this machine has no ::1
@@ -86,10 +90,24 @@ class Listener:
         for thread in tuple(self._underway):
             if thread.ident is not None:
                 thread.join(READ_TIMEOUT)
-        open_ones: list[Conversation | socket.socket] = [*self._silent, *self._kept, *self._sockets]
-        for connection in (*open_ones, self._alarmed):
+        open_ones: list[Conversation | socket.socket] = [*self._sockets, self._alarmed]
+        open_ones.extend(conversation for each in self._awaited for conversation in each)
+        for connection in open_ones:
             connection.close()
         self._selector.close()
+
+    def stored(self, outcomes: Sequence[Outcome]) -> None:
+        """Have those told who wait for the end of these tasks."""
+        self._audience.stored(outcomes)
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # full: it wakes up anyway; closed: nobody waits any more
+            self._alarm.send(b"\0")
+
+    @property
+    def _awaited(self) -> tuple[Awaited, ...]:
+        """The connections of which something is awaited, in the order in which they have to go."""
+        return self._silent, self._audience.deadlines, self._kept
 
     # What the thread does
 
@@ -106,12 +124,12 @@ class Listener:
         for key, _ in self._selector.select(self._seconds_left()):
             react: Callable[[], None] = key.data
             react()
-        for awaited in (self._silent, self._kept):
+        for awaited in self._awaited:
             self._end_late(awaited)
 
     def _seconds_left(self) -> float | None:
         """Return the time until the nearest deadline."""
-        deadlines = [each[_oldest(each)] for each in (self._silent, self._kept) if each]
+        deadlines = [each[_oldest(each)] for each in self._awaited if each]
         return max(min(deadlines) - time.monotonic(), 0) if deadlines else None
 
     def _end_late(self, awaited: Awaited) -> None:
@@ -139,12 +157,10 @@ class Listener:
 
     def _make_room(self, error: OSError) -> None:
         """Give up a connection for the one that waits, or rest: open files may be used up."""
-        if self._silent:
-            self._drop(_oldest(self._silent), error)
-            return
-        if self._kept:
-            self._drop(_oldest(self._kept), error)
-            self._control.hint()  # it may be hinting just now
+        if awaited := next(filter(None, self._awaited), None):
+            self._drop(_oldest(awaited), error)
+            if awaited is self._kept:
+                self._control.hint()  # it may be hinting just now
             return
         if not self._is_short_of_room:
             self._is_short_of_room = True
@@ -157,7 +173,7 @@ class Listener:
 
     def _hear(self, conversation: Conversation) -> None:
         """Act on lines; anything else costs the sender its connection."""
-        if conversation not in self._silent and conversation not in self._kept:
+        if not any(conversation in each for each in self._awaited):
             return  # it had to go while this turn of the loop was on
         try:
             conversation.receive()
@@ -172,11 +188,17 @@ class Listener:
 
     def _act_on(self, conversation: Conversation, word: str) -> bool:
         """Do or answer what was said, and return whether the client may say more."""
+        if conversation in self._audience.deadlines:
+            raise ProtocolError("it was to wait")
         if conversation.is_hint(word):
             self._keep(conversation)
             self._control.hint()
             return True
         self._forget(conversation)
+        if (task_id := conversation.task_awaited(word)) is not None:
+            self._audience.enter(conversation, task_id)
+            self._selector.register(conversation, EVENT_READ, partial(self._hear, conversation))
+            return True
         if goes_on := conversation.act_on(word):
             self._await_line(conversation)
         return goes_on
@@ -193,9 +215,16 @@ class Listener:
             self._drop(_oldest(self._kept), "others came")
 
     def _forget(self, conversation: Conversation) -> None:
-        deadlines = [each.pop(conversation, None) for each in (self._silent, self._kept)]
+        deadlines = [each.pop(conversation, None) for each in self._awaited]
         if any(deadlines):
             self._selector.unregister(conversation)
+        self._audience.leave(conversation)
+
+    def _tell(self) -> None:
+        with suppress(BlockingIOError):
+            self._alarmed.recv(4096)
+        for conversation in self._audience.tell():
+            self._drop(conversation, "it was told")
 
     def _drop(self, conversation: Conversation, reason: object) -> None:
         self._forget(conversation)
@@ -205,32 +234,3 @@ class Listener:
 
 def _oldest(awaited: Awaited) -> Conversation:
     return next(iter(awaited))
-
-
-def _listening_socket(address: str, port: int) -> socket.socket:
-    """Listen at an address; an IPv6 one does not take the IPv4 one along."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":
-            # This skips the wait for old connections; two listeners stay impossible.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.bind((address, port))
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
-def _addresses(host: str) -> tuple[str, ...]:
-    if host == "localhost":
-        return LOCALHOST
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except ValueError as error:  # no name at all: too long, or with a NUL
-        raise OSError(str(error)) from error
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))

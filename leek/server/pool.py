@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from leek import lifecycle
 from leek.database import write_lock
 from leek.models import Servers, queue_database
-from leek.outcome import Progress
+from leek.outcome import Outcome, Progress
 from leek.policy import Terms
 from leek.queues import Queues
 from leek.schedule import Schedule
@@ -73,6 +73,7 @@ class WorkerPool:
         outage: Outage,
         *,
         register: Callable[[], Servers],
+        on_stored: Callable[[Sequence[Outcome]], None],
         on_part_end: Callable[[], None],
         on_idle: Callable[[float], None],
         on_exhausted: Callable[[], None],
@@ -84,6 +85,7 @@ class WorkerPool:
         self._pace = Pace(options.workers)
         self._notes = RunningNotes(lease.server.boot, options.workers + options.async_limit)
         self._on_part_end = on_part_end
+        self._on_stored = on_stored
         self._write_lock = write_lock(queue_database())
         self._gatekeeper = Gatekeeper(
             outage,
@@ -101,7 +103,7 @@ class WorkerPool:
             self._alarm,
             self._write_lock,
             on_settled=self._admission.settled,
-            on_stored=self._announcer.take,
+            on_stored=self._stored,
             on_end=self._recorder_ended,
         )
         self._progress = ProgressKeeper(outage, self._store_progress)
@@ -204,6 +206,10 @@ class WorkerPool:
             )
             for number in range(options.workers)
         ]
+
+    def _stored(self, outcomes: Sequence[Outcome]) -> None:
+        self._on_stored(outcomes)
+        self._announcer.take(outcomes)
 
     def _runner_ended(self) -> None:
         if not self.is_working:

@@ -165,6 +165,7 @@ class Supervisor:
             self._registration.lease,
             self._outage,
             register=self._register,
+            on_stored=self._listener.stored,
             on_part_end=lambda: self._mailbox.put(Request.PART_ENDED),
             on_idle=self._idle,
             on_exhausted=lambda: self._mailbox.put(Request.STOP),

@@ -213,7 +213,9 @@ def hog(port: int, text: bytes) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("text", [b"", b"leek/1 sto", b"leek/1 stop\n", b"leek/1 hint\n"])
+@pytest.mark.parametrize(
+    "text", [b"", b"leek/1 sto", b"leek/1 stop\n", b"leek/1 hint\n", b"leek/1 wait-1\n"]
+)
 def test_a_hog_keeps_nobody_out(start_server: StartServer, text: bytes) -> None:
     server = start_server("-v0", **ONLY_HINTS)
     before = held_by(server)

@@ -1,6 +1,7 @@
 """What is done with a task by way of its row."""
 
 from leek import client, eager, leases, lifecycle
+from leek.announcing import signal_of
 from leek.awaiting import wait, wait_in_loop
 from leek.conf import config
 from leek.connections import on_commit_once
@@ -33,9 +34,18 @@ def cancel(row: QueuedTasks) -> bool:
 
     It is looked at once more afterwards, because the server may just have given it back.
     """
-    is_cancelled = lifecycle.cancel(row.pk) or _cancel_claimed(row.pk) or lifecycle.cancel(row.pk)
+    is_cancelled = _cancel_waiting(row.pk) or _cancel_claimed(row.pk) or _cancel_waiting(row.pk)
     row.refresh_from_db()
     return is_cancelled
+
+
+def _cancel_waiting(task_id: int) -> bool:
+    """Fail a task that waits, and tell the site's receivers so; return whether it waited."""
+    if (outcome := lifecycle.cancel(task_id)) is None:
+        return False
+    if to_send := signal_of(outcome):
+        to_send.send()
+    return True
 
 
 def _cancel_claimed(task_id: int) -> bool:

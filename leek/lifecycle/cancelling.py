@@ -6,13 +6,13 @@ from django.utils import timezone
 from leek.lifecycle import sets
 from leek.lifecycle.settling import record_failures
 from leek.models import State, queue_database
-from leek.outcome import Claimed, cancelled
+from leek.outcome import Claimed, Failure, cancelled
 
 _WAITING = (State.READY, State.DEFERRED, State.BLOCKED)
 
 
-def cancel(task_id: int) -> bool:
-    """Fail a task that waits as TaskCancelled, and free its unique key; return whether it waited.
+def cancel(task_id: int) -> Failure | None:
+    """Fail a task that waits as TaskCancelled, and free its unique key; return that, or None.
 
     If a server claims it at the same time, one of the two gets it.
     """
@@ -20,7 +20,8 @@ def cancel(task_id: int) -> bool:
     with transaction.atomic(using=queue_database()):
         waiting = task.filter(state__in=_WAITING)
         if not waiting.update(state=State.FAILED, suspect=False, blocked_by=None):
-            return False
+            return None
         claimed = Claimed._make(task.values_list(*Claimed._fields).get())
-        record_failures([cancelled(claimed, now, now, has_begun=False)])
-    return True
+        outcome = cancelled(claimed, now, now, has_begun=False)
+        record_failures([outcome])
+    return outcome

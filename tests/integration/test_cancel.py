@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -13,6 +14,7 @@ from leek import client, leases, lifecycle
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
 from leek.models import FailedAttempts, FailedTasks, QueuedTasks, State, Status, queue_database
+from leek.signals import task_finished
 from tests.conftest import StartServer
 from tests.site import tasks
 from tests.site.models import Runs
@@ -79,6 +81,23 @@ class TestWhatWaits:
         row = push_task_to_queue(tasks.noop)
         assert async_to_sync(row.acancel)() is True
         assert row.state == State.FAILED
+
+    def test_is_told_of(self) -> None:
+        told: list[dict[str, Any]] = []
+
+        def note(**facts: Any) -> None:
+            told.append(facts)
+
+        row = push_task_to_queue(tasks.noop)
+        task_finished.connect(note)
+        try:
+            row.cancel()
+            row.cancel()
+        finally:
+            task_finished.disconnect(note)
+        (facts,) = told
+        assert (facts["task_id"], facts["status"]) == (row.pk, Status.FAILED)
+        assert facts["error"].type == "leek.exceptions.TaskCancelled"
 
     def test_is_chosen_by_the_name_of_its_error(self) -> None:
         push_task_to_queue(tasks.noop).cancel()

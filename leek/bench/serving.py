@@ -9,7 +9,7 @@ from leek.database import has_table
 from leek.models import Servers, queue_database
 from leek.policy import Terms
 from leek.retry import RetryPolicy
-from leek.server.pool import PoolOptions
+from leek.server.options import PoolOptions
 from leek.server.supervisor import ServerOptions, Supervisor
 
 HOST = "127.0.0.1"

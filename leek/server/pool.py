@@ -2,65 +2,30 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from leek import lifecycle
 from leek.database import write_lock
 from leek.models import Servers, queue_database
-from leek.outcome import Outcome, Progress
-from leek.policy import Terms
-from leek.queues import Queues
-from leek.schedule import Schedule
-from leek.server.admission import Admission
+from leek.outcome import Outcome
 from leek.server.alarm import Alarm
 from leek.server.announcer import Announcer
+from leek.server.attendants import Attendants
 from leek.server.backlog import Backlog
 from leek.server.cancelling import Cancellations
 from leek.server.coroutines import Coroutines
 from leek.server.dispatcher import ClaimOptions, Dispatcher
 from leek.server.executor import Executor
-from leek.server.gatekeeper import Gatekeeper
-from leek.server.heartbeat import Heartbeat, Lease
+from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.journal import journal
 from leek.server.notes import RunningNotes
+from leek.server.options import PoolOptions
 from leek.server.pace import Pace
-from leek.server.progress import ProgressKeeper
-from leek.server.purger import Purger
 from leek.server.recorder import Recorder
 from leek.server.registration import Resignation
-from leek.server.rescuer import Rescuer
-from leek.server.scheduler import Scheduler
 from leek.server.service import Outage
-from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
 
 LAST_MOMENT = 0.5  # seconds to store outcomes, and again to resign, whatever the deadline
-
-
-@dataclass(frozen=True)
-class PoolOptions:
-    """How a pool works; times are in seconds, `max_memory` in bytes.
-
-    Up to `async_limit` async tasks are run besides what the workers do. With `isolate` each Worker
-    has a child process for all its tasks; `max_tasks` and `max_memory` are then the child's, which
-    is replaced.
-    """
-
-    workers: int
-    queues: Queues
-    terms: Terms
-    max_crashes: int
-    serializer_mode: str
-    park_for: float
-    poll_interval: float
-    async_limit: int = 100
-    isolate: bool = False
-    max_tasks: int | None = None
-    max_memory: int | None = None
-    aliases: dict[str, str] = field(default_factory=dict)
-    purge_after: float | None = None
-    schedules: tuple[Schedule, ...] = ()
 
 
 class WorkerPool:
@@ -87,44 +52,18 @@ class WorkerPool:
         self._on_part_end = on_part_end
         self._on_stored = on_stored
         self._write_lock = write_lock(queue_database())
-        self._gatekeeper = Gatekeeper(
-            outage,
-            options.queues,
-            options.poll_interval,
-            works=lambda service: self._watch.works(service),
-            on_ready=self._alarm.work_is_ready,
+        self._attendants = Attendants(
+            options, lease, outage, self._alarm, self._write_lock, register
         )
-        self._watch = Watch(outage, self._gatekeeper.service_changed)
-        self._admission = Admission(self._watch, self._write_lock, self._gatekeeper.look)
         self._announcer = Announcer(outage, on_part_end)
         self._recorder = Recorder(
             outage,
             lease,
             self._alarm,
             self._write_lock,
-            on_settled=self._admission.settled,
+            on_settled=self._attendants.admission.settled,
             on_stored=self._stored,
             on_end=self._recorder_ended,
-        )
-        self._progress = ProgressKeeper(outage, self._store_progress)
-        self._heartbeat = Heartbeat(outage, lease, register)
-        self._rescuer = Rescuer(
-            outage, lease, options.max_crashes, on_rescue=self._alarm.work_is_ready
-        )
-        self._scheduler = Scheduler(
-            outage,
-            options.schedules,
-            options.serializer_mode,
-            self._write_lock,
-            on_push=self._alarm.work_is_ready,
-        )
-        self._purger = Purger(outage, options.purge_after, self._write_lock)
-        self._others = (
-            self._heartbeat,
-            self._rescuer,
-            self._gatekeeper,
-            self._scheduler,
-            self._purger,
         )
         self._dispatcher = self._build_dispatcher(options, on_idle, on_exhausted)
         self._cancellations = Cancellations(
@@ -147,6 +86,7 @@ class WorkerPool:
         on_idle: Callable[[float], None],
         on_exhausted: Callable[[], None],
     ) -> Dispatcher:
+        attendants = self._attendants
         return Dispatcher(
             self._outage,
             ClaimOptions(
@@ -160,10 +100,10 @@ class WorkerPool:
             self._pace,
             self._alarm,
             self._write_lock,
-            is_all_stored=lambda: self._scheduler.has_looked and self._recorder.is_all_stored,
-            on_dead_servers=self._rescuer.wake,
-            on_blocked=self._gatekeeper.expects_more,
-            on_lost_lease=self._heartbeat.wake,
+            is_all_stored=lambda: attendants.scheduler.has_looked and self._recorder.is_all_stored,
+            on_dead_servers=attendants.rescuer.wake,
+            on_blocked=attendants.gatekeeper.expects_more,
+            on_lost_lease=attendants.heartbeat.wake,
             on_idle=on_idle,
             on_exhausted=on_exhausted,
             on_end=self._on_part_end,
@@ -179,9 +119,9 @@ class WorkerPool:
                 options.park_for,
                 max_crashes=options.max_crashes,
                 aliases=options.aliases,
-                on_progress=self._progress.note,
+                on_progress=self._attendants.progress.note,
             ),
-            self._admission,
+            self._attendants.admission,
             self._write_lock,
             options.isolate,
             self._notes,
@@ -199,7 +139,7 @@ class WorkerPool:
             Worker(
                 self._outage,
                 shared,
-                Isolation(shared.executor, self._admission, limits or ChildLimits()),
+                Isolation(shared.executor, shared.admission, limits or ChildLimits()),
                 self._coroutines.run,
                 number,
                 self._runner_ended,
@@ -216,18 +156,14 @@ class WorkerPool:
             self._recorder.stop()
         self._on_part_end()
 
-    def _store_progress(self, latest: Sequence[Progress]) -> None:
-        with self._write_lock:
-            lifecycle.note_progress(latest)
-
     def _recorder_ended(self) -> None:
         self._announcer.stop()
         self._on_part_end()
 
     def start(self) -> None:
         """Start all threads, the one that brings work last."""
+        self._attendants.start()
         for service in (
-            *self._others,
             self._recorder,
             self._coroutines,
             *self._workers,
@@ -266,8 +202,7 @@ class WorkerPool:
 
     def begin_stop(self) -> None:
         """Start nothing any more, and give back what waits; the running tasks go on."""
-        self._scheduler.stop()
-        self._purger.stop()
+        self._attendants.begin_stop()
         self._backlog.end()
         self._dispatcher.stop()
         self._coroutines.stop()
@@ -281,31 +216,35 @@ class WorkerPool:
         """
         end = max(deadline, time.monotonic() + LAST_MOMENT)
         self._dispatcher.join(end - time.monotonic())
-        self._recorder.stop()
-        if not self._recorder.join(end - time.monotonic()):
-            journal.error("Some outcomes could not be stored in time: their tasks run again")
-        self._announcer.join(end - time.monotonic())
-        self._announcer.abandon()
+        self._end_recording(end)
         crashed = self._recorder.unstored_crashes
-        for task_id in sorted(self._notes.running().difference(crashed)):
-            journal.warning(
-                "Task %s still runs at the deadline: it goes back to the queue", task_id
-            )
-        self._coroutines.abandon()  # before another server may run what is given back
-        for worker in self._workers:
-            worker.abandon()
-        self._coroutines.join(end - time.monotonic())
-        self._notes.keep(crashed)
-        others = (self._progress, *self._others, self._watch)
-        for other in others:
-            other.stop()
+        self._abandon_runs(end, crashed)
+        self._attendants.stop()
         if not crashed and self._resign(end):
             self._notes.remove()
         else:  # the notes stay, and tell what has crashed
             journal.warning("This server's tasks are given back when its lease is over")
-        end = time.monotonic() + LAST_MOMENT
-        for other in others:  # they are to close their connections
-            other.join(end - time.monotonic())
+        self._attendants.join(LAST_MOMENT)
+
+    def _end_recording(self, deadline: float) -> None:
+        """Store the outcomes that there are, and tell receivers of them."""
+        self._recorder.stop()
+        if not self._recorder.join(deadline - time.monotonic()):
+            journal.error("Some outcomes could not be stored in time: their tasks run again")
+        self._announcer.join(deadline - time.monotonic())
+        self._announcer.abandon()
+
+    def _abandon_runs(self, deadline: float, crashed: list[int]) -> None:
+        """End what still runs, before another server may run what is given back."""
+        for task_id in sorted(self._notes.running().difference(crashed)):
+            journal.warning(
+                "Task %s still runs at the deadline: it goes back to the queue", task_id
+            )
+        self._coroutines.abandon()
+        for worker in self._workers:
+            worker.abandon()
+        self._coroutines.join(deadline - time.monotonic())
+        self._notes.keep(crashed)
 
     def _resign(self, deadline: float) -> bool:
         """End the lease; return whether the database has taken it."""

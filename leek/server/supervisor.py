@@ -14,7 +14,8 @@ from leek.models import Servers, queue_database
 from leek.server.journal import journal
 from leek.server.listener import Listener
 from leek.server.mailbox import Mailbox, Request
-from leek.server.pool import LAST_MOMENT, PoolOptions, WorkerPool
+from leek.server.options import PoolOptions
+from leek.server.pool import LAST_MOMENT, WorkerPool
 from leek.server.registration import Registration, Resignation
 from leek.server.service import Outage
 from leek.server.shutdown import on_stop_signals

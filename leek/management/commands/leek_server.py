@@ -15,7 +15,7 @@ from leek.management.base import LeekCommand
 from leek.management.options import value_of
 from leek.policy import terms_of_settings
 from leek.server.listener import PortInUse
-from leek.server.pool import PoolOptions
+from leek.server.options import PoolOptions
 from leek.server.supervisor import ServerOptions, Supervisor
 
 CANNOT_LISTEN = 2  # exit code

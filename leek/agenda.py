@@ -28,14 +28,14 @@ class Agenda:
 
 
 def look(server_id: int, queues: Collection[str] | None) -> Agenda:
-    """Tell what there is to do, in one statement, or two if there are patterns."""
+    """Tell what there is to do, in one statement, or up to three if there are patterns."""
     alias, chosen = queue_database(), None if queues is None else tuple(queues)
     query = _compiled(alias, QueuedTasks._meta.db_table, server_id, chosen, utc_offset(alias))
     if not (found := query.run()):
         return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
     ready, suspects, due_at, dead_servers, blocked, now = found[0]
     if queues and _has_pattern(queues):
-        ready = any(entry_of(name, queues) for name in ready_queues())
+        ready = _has_ready(queues)
     next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
     return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers), bool(blocked))
 
@@ -65,6 +65,16 @@ def ready_queues() -> list[str]:
     Of names that the database holds equal it returns one.
     """
     return _distinct(queue_database(), QueuedTasks._meta.db_table).read()
+
+
+def _has_ready(queues: Collection[str]) -> bool:
+    """Tell whether queues of these patterns have ready tasks, without reading all that are ready.
+
+    A name that was found may be like a pattern but for its case, or stand for one that is.
+    """
+    names = [name for name in ready_queues() if entry_of(name, queues) is not None]
+    ready = QueuedTasks.objects.of_queues(queues).ready()
+    return bool(names) and ready.filter(queue__in=names).exists()
 
 
 @lru_cache(maxsize=8)

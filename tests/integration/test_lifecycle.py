@@ -244,6 +244,13 @@ class TestLook:
         assert not found.ready
         assert found.next_due == pytest.approx(600, abs=30)
 
+    def test_finds_ready_tasks_in_the_letters_of_its_patterns_only(self) -> None:
+        server = a_server()
+        using(queue="MAIL-A", priority=9).push(noop)
+        assert not agenda.look(server.pk, ["mail-*"]).ready
+        using(queue="mail-a").push(noop)
+        assert agenda.look(server.pk, ["mail-*"]).ready
+
     @pytest.mark.parametrize("number", [0, 1, 15, 16, 17, 40])
     def test_names_each_queue_that_has_ready_tasks(self, number: int) -> None:
         names = [f"queue-{position}" for position in range(number)]

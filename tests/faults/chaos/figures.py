@@ -36,28 +36,8 @@ class Figures:
 def figures_of(evidence: Evidence, violations: Iterable[Violation]) -> Figures:
     """Return the figures of a run."""
     pushed = evidence.named("pushed")
-    broken = Counter(violation.promise for violation in violations)
     figures = Figures(
-        Counter(
-            {
-                "seeds": 1,
-                "pushed": len(evidence.pushed),
-                "rolled back": sum(len(line["tags"]) for line in evidence.named("rolled back")),
-                "in doubt": len(evidence.doubtful.difference(evidence.pushed.values())),
-                "runs": len(evidence.runs),
-                "deaths": len(evidence.deaths),
-                "repeated runs": len(evidence.runs) - len(evidence.runs_of),
-                "refused": sum(
-                    text.count("its outcome is dropped") for text in evidence.logs.values()
-                ),
-                "number": evidence.tables.number,
-                "counters": len(evidence.counters),
-                "counts begun": sum(evidence.kind_of(run.task) == "count" for run in evidence.runs),
-                "lost": broken[_LOST],
-                "late": broken[_LATE],
-                "violations": sum(broken.values()),
-            }
-        ),
+        Counter(_of_tasks(evidence) | _of_promises(evidence, violations)),
         Counter(fault.kind for fault in evidence.faults),
         slowest_push=max((line["at"] - line["asked_at"] for line in pushed), default=0.0),
         last_finish=max((run.ended or 0.0 for run in evidence.runs), default=0.0)
@@ -69,6 +49,35 @@ def figures_of(evidence: Evidence, violations: Iterable[Violation]) -> Figures:
     return figures
 
 
+def _of_tasks(evidence: Evidence) -> dict[str, int]:
+    """Return how many tasks were pushed, run, and counted."""
+    return {
+        "pushed": len(evidence.pushed),
+        "rolled back": sum(len(line["tags"]) for line in evidence.named("rolled back")),
+        "in doubt": len(evidence.doubtful.difference(evidence.pushed.values())),
+        "runs": len(evidence.runs),
+        "repeated runs": len(evidence.runs) - len(evidence.runs_of),
+        "number": evidence.tables.number,
+        "counters": len(evidence.counters),
+        "acknowledged": len(evidence.counters & evidence.pushed.keys()),
+        "counts begun": sum(evidence.kind_of(run.task) == "count" for run in evidence.runs),
+    }
+
+
+def _of_promises(evidence: Evidence, violations: Iterable[Violation]) -> dict[str, int]:
+    """Return how often promises were put to the test, and broken."""
+    broken = Counter(violation.promise for violation in violations)
+    logs = evidence.logs.values()
+    return {
+        "seeds": 1,
+        "deaths": len(evidence.deaths),
+        "refused": sum(text.count("its outcome is dropped") for text in logs),
+        "lost": broken[_LOST],
+        "late": broken[_LATE],
+        "violations": sum(broken.values()),
+    }
+
+
 def lines(figures: Figures) -> list[str]:
     """Return the figures as text, a line for each subject."""
     counts = figures.counts
@@ -78,8 +87,8 @@ def lines(figures: Figures) -> list[str]:
         f" {counts['in doubt']} in doubt because the database failed; slowest push"
         f" {figures.slowest_push:.2f} s",
         f"  Run: {counts['runs']} times, of these {counts['repeated runs']} again",
-        f"  Counted: {counts['number']}, by {counts['counters']} atomic tasks, which were run"
-        f" {counts['counts begun']} times",
+        f"  Counted: {counts['number']}, by {counts['counters']} atomic tasks, of which"
+        f" {counts['acknowledged']} were acknowledged, in {counts['counts begun']} runs",
         f"  Faults: {', '.join(faults)}",
         f"  Servers that died: {counts['deaths']}; late writes refused: {counts['refused']}",
         f"  Started again on the same port, after it was up: {_spread(figures, RESTARTED)}",

@@ -55,6 +55,7 @@ def tried(database: Database, mails: int, seconds: float) -> int:
         "DJANGO_SETTINGS_MODULE": "tests.smtp_site",
         "LEEK_TASKS_PORT": str(free_port()),
         "PYTHONPATH": str(ROOT),
+        "TESTS_DATABASE_NAME": "",
         "TESTS_SMTP_PORT": str(free_port()),
         "TMPDIR": str(database.folder.parent),
     }

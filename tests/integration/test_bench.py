@@ -37,7 +37,7 @@ pytestmark = [
 SMALL = ("--tasks", "40", "--pushes", "10")
 ENDLESS = ("--tasks", "1", "--pushes", "1000000")
 
-NAMES_OF_INDEXES = ["leek_ready", "leek_deferred", "leek_running"]
+NAMES_OF_INDEXES = [index.name for index in QueuedTasks._meta.indexes]
 
 Benchmark = subprocess.Popen[str]
 

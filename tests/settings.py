@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import django
 import environ
 
 env = environ.Env()
@@ -46,6 +47,8 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "tests.site.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 _sqlite = Path(tempfile.gettempdir()) / f"leek-tests-{os.getpid()}.sqlite3"

@@ -1,13 +1,15 @@
 """Settings of a site that sends its mails to a mail server of the test."""
 
+from typing import Any
+
 import django
 
 from tests.settings import *  # noqa: F403
 from tests.settings import env
 
-_smtp = {"host": "127.0.0.1", "port": env.int("TESTS_SMTP_PORT")}
+_smtp: dict[str, Any] = {"host": "127.0.0.1", "port": env.int("TESTS_SMTP_PORT")}
 if django.VERSION >= (6, 1):
-    MAILERS = {"default": {"OPTIONS": _smtp}}
+    MAILERS: dict[str, dict[str, Any]] = {"default": {"OPTIONS": _smtp}}
 else:
     EMAIL_HOST = _smtp["host"]
     EMAIL_PORT = _smtp["port"]

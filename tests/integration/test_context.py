@@ -17,6 +17,8 @@ from leek.models import QueuedTasks, Status
 from tests.conftest import StartServer
 from tests.site import tasks
 
+pytestmark = pytest.mark.any_version
+
 PATH = "tests.site.tasks.tenant"
 GIVEN = ["de", "Europe/Berlin", "7d1c", 42]
 USUAL = ["en-us", "UTC", None, "nobody's"]

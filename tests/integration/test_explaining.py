@@ -19,6 +19,8 @@ from tests.conftest import StartServer
 from tests.site import tasks
 from tests.support import finish, manage, run, wait_until
 
+pytestmark = pytest.mark.any_version
+
 LATER = datetime(2050, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

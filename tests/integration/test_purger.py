@@ -18,6 +18,8 @@ from tests.conftest import StartServer
 from tests.site import tasks
 from tests.support import finish, run, wait_until
 
+pytestmark = pytest.mark.any_version
+
 HOUR, DAY = 3600.0, 86_400.0
 
 

@@ -21,6 +21,8 @@ from tests.faults.chaos import clocks
 from tests.site.models import Runs
 from tests.support import ROOT, free_port, manage, wait_until
 
+pytestmark = pytest.mark.any_version
+
 RECORD = "tests.site.tasks.echo"
 
 

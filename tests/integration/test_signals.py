@@ -34,6 +34,8 @@ from tests.site import receivers, tasks
 from tests.site.models import Runs
 from tests.support import wait_until
 
+pytestmark = pytest.mark.any_version
+
 in_every_place = pytest.mark.parametrize(
     "arguments", [(), ("--isolate",)], ids=["threads", "isolate"]
 )

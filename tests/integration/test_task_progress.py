@@ -19,6 +19,8 @@ from tests.conftest import StartServer
 from tests.site import tasks
 from tests.support import wait_until
 
+pytestmark = pytest.mark.any_version
+
 in_every_place = pytest.mark.parametrize(
     "arguments", [(), ("--isolate",)], ids=["threads", "isolate"]
 )

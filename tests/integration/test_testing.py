@@ -26,6 +26,8 @@ from leek.testing import (
 from tests.site import tasks
 from tests.site.models import Runs
 
+pytestmark = pytest.mark.any_version
+
 
 def tags() -> list[str]:
     """Return the tags that tasks have recorded, in order."""

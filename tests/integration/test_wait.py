@@ -36,6 +36,8 @@ from tests.integration.test_hostile_server import ODD, Behaviour, Impostor
 from tests.site import tasks
 from tests.support import finish, free_port, wait_until
 
+pytestmark = pytest.mark.any_version
+
 NOW = datetime(2026, 12, 24, tzinfo=UTC)
 ERROR = ErrorReport("ValueError", "as asked")
 

@@ -7,6 +7,7 @@ README recommends it.
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import django
 import environ
@@ -48,7 +49,9 @@ TEMPLATES = [
 ROOT_URLCONF = "tests.site.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if django.VERSION >= (6, 1):
-    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+    MAILERS: dict[str, dict[str, Any]] = {
+        "default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}
+    }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 _sqlite = Path(tempfile.gettempdir()) / f"leek-tests-{os.getpid()}.sqlite3"

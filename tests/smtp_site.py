@@ -9,7 +9,7 @@ from tests.settings import env
 
 _smtp: dict[str, Any] = {"host": "127.0.0.1", "port": env.int("TESTS_SMTP_PORT")}
 if django.VERSION >= (6, 1):
-    MAILERS: dict[str, dict[str, Any]] = {"default": {"OPTIONS": _smtp}}
+    MAILERS = {"default": {"OPTIONS": _smtp}}
 else:
     EMAIL_HOST = _smtp["host"]
     EMAIL_PORT = _smtp["port"]

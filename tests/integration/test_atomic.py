@@ -1,5 +1,6 @@
 """Tasks whose own writes and whose success are one transaction."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,24 +112,13 @@ def test_it_counts_once_where_the_process_dies_under_it(
     assert runs("once") == 1
 
 
+@pytest.mark.parametrize("task", [policies.write_and_wait, policies.write_slowly_and_wait])
 def test_it_counts_once_where_the_server_is_killed_under_it(
-    start_server: StartServer, tmp_path: Path
+    start_server: StartServer, task: Callable[..., object], tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
     server = start_server()
-    row = push_task_to_queue(policies.write_and_wait, "once", str(gate))
-    wait_until(Path(f"{gate}.begun").exists)
-    server.kill()
-    gate.touch()
-    start_server()
-    row.wait(60)
-    assert runs("once") == 1
-
-
-def test_an_async_task_is_one_transaction_too(start_server: StartServer, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    server = start_server()
-    row = push_task_to_queue(policies.write_slowly_and_wait, "once", str(gate))
+    row = push_task_to_queue(task, "once", str(gate))
     wait_until(Path(f"{gate}.begun").exists)
     server.kill()
     gate.touch()

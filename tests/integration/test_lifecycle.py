@@ -115,20 +115,6 @@ class TestClaim:
         assert lifecycle.claim(a_server().pk, 1, 9, None) == []
         assert lifecycle.promote(None, 9) == 0
 
-    def test_finds_by_an_index(self) -> None:
-        push_task_to_queue(noop)
-        with CaptureQueriesContext(connection) as queries:
-            lifecycle.claim(a_server().pk, 1, 9, None)
-        select = next(query["sql"] for query in queries if "ORDER BY" in query["sql"])
-        with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":  # which would scan a table of one row
-                cursor.execute("SET LOCAL enable_seqscan = off")
-            explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
-            cursor.execute(f"{explain} {select}")
-            plan = str(cursor.fetchall())
-        assert "leek_ready" in plan
-        assert "sort" not in plan.lower()
-
 
 class TestSettle:
     """Recording outcomes, for the server that still owns the task."""

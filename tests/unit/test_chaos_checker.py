@@ -359,6 +359,19 @@ def test_a_killer_that_was_given_away_in_the_last_moment_may_run_once_more(kille
     assert killer.verdict == []
 
 
+def test_a_killer_whose_claim_a_crash_of_postgresql_forgot_may_run_once_more(
+    killer: Story,
+) -> None:
+    killer.run(1, "killer-0-1", None, at=6.6, owner=4, crashes=2, pid=SERVER + 3)
+    killer.gone(SERVER + 3, 6.7, "")
+    killer.tell("fault", 7.0, kind="outage", server=None, amount=1.0)
+    killer.tell("over", 8.0, kind="outage", server=None)
+    killer.vendor = "mysql"
+    assert killer.verdict == ["a killer did not run MAX_CRASHES times"]
+    killer.vendor = "postgresql"
+    assert killer.verdict == []
+
+
 def test_an_innocent_that_fails_for_killers_is_found(killer: Story) -> None:
     killer.push(2, "slow-0-2")
     for crashes in range(3):

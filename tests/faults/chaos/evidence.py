@@ -10,6 +10,7 @@ from tests.faults.chaos.log import Line
 from tests.faults.chaos.tables import SUCCESSFUL, Tables
 
 _DEAD = re.compile(r"The server .* \(process (\d+)\) is dead")
+FLUSHED_IN = 1.0  # seconds: three times wal_writer_delay, and from the claim to the run
 MOMENT = 0.25  # seconds within which a run's end may not have been noted any more
 
 
@@ -219,6 +220,16 @@ class Evidence:
     def server_of(self, run: Run) -> Server:
         """Return the server of a run; that of an orphan is not known, and gone."""
         return self.servers.get(run.server, _NOT_KNOWN)
+
+    def may_be_forgotten(self, run: Run) -> bool:
+        """Tell whether the claim of a run may be lost with a crash of PostgreSQL.
+
+        A claim does not wait for the disk there.
+        """
+        return self.vendor == "postgresql" and any(
+            fault.kind == "outage" and fault.began - FLUSHED_IN <= run.began <= fault.over
+            for fault in self.faults
+        )
 
     def may_be_charged(self, run: Run) -> bool:
         """Tell whether a crash may be charged for this run: a process died of it, or with it."""

@@ -134,7 +134,8 @@ def killers(evidence: Evidence) -> Iterator[str]:
     """A killer runs MAX_CRASHES times.
 
     Not counted are runs on a server that others took for dead: it may begin one that was given to
-    them in the same moment, and nobody is charged with that. A run is missing if a fault killed the
+    them in the same moment, and nobody is charged with that; nor are those under a claim that the
+    database's own crash has forgotten. A run is missing if a fault killed the
     server between the note of what it is about to run and the log's line, so there are no more of
     those than deaths of other causes.
     """
@@ -145,7 +146,11 @@ def killers(evidence: Evidence) -> Iterator[str]:
         if evidence.kind_of(row.id) != "killer" or row.state not in (SUCCESSFUL, FAILED):
             continue
         runs = evidence.runs_of.get(row.id, [])
-        counted = [run for run in runs if run.server not in evidence.taken_for_dead]
+        counted = [
+            run
+            for run in runs
+            if run.server not in evidence.taken_for_dead and not evidence.may_be_forgotten(run)
+        ]
         missing = schedule.MAX_CRASHES - len(runs)
         if (
             len(counted) > schedule.MAX_CRASHES

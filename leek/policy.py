@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from leek.conditions import LIMIT, RATE, Conditions, Gate, parse_rate
 from leek.conf import config
+from leek.exceptions import InvalidTask
 from leek.policy_kinds import Key, checked
 from leek.retry import Delay, Errors, RetryPolicy
 from leek.task import find, path_of
@@ -162,6 +163,12 @@ def atomic_refusal(path: str, alias: str, queue: str) -> str:
         f'{path} is to be atomic in the database "{alias}", but the queue is in "{queue}".'
         " Only what is written to the queue's own database can be one with the task's success."
     )
+
+
+def check_atomic(path: str, alias: str, queue: str) -> None:
+    """Raise InvalidTask where a task is to be atomic, but not in the queue's database."""
+    if alias != queue:
+        raise InvalidTask(atomic_refusal(path, alias, queue))
 
 
 def policy_of(function: Any) -> Policy | None:

@@ -8,7 +8,7 @@ from leek import serializer
 from leek.context import captured
 from leek.exceptions import InvalidTask
 from leek.models import State, queue_database
-from leek.policy import NOTHING, Policy, atomic_refusal, policy_of, stored
+from leek.policy import NOTHING, Policy, check_atomic, policy_of, stored
 from leek.task import check_arguments, path_of, short_repr, unwrap
 
 TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
@@ -91,6 +91,5 @@ def _content(
 
 def _check_policy(path: str, noted: Policy, said: Policy) -> None:
     """Raise InvalidTask where what function and push say does not go together."""
-    alias = noted.atomic if said.atomic is None else said.atomic
-    if alias and alias != (queue := queue_database()):
-        raise InvalidTask(atomic_refusal(path, alias, queue))
+    if alias := noted.atomic if said.atomic is None else said.atomic:
+        check_atomic(path, alias, queue_database())

@@ -19,9 +19,10 @@ from leek.conditions import Conditions
 from leek.context import restore
 from leek.current import CurrentTask, enter
 from leek.exceptions import CallableNotFound, TaskTimeout
+from leek.models import queue_database
 from leek.outages import is_of_connection
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Progress, Retry, Success
-from leek.policy import Policy, Terms, policy_of, restored
+from leek.policy import Policy, Terms, check_atomic, policy_of, restored
 from leek.server.atomic import run_atomically
 from leek.task import Task
 from leek.time_limit import excess
@@ -164,6 +165,8 @@ class Executor:
         try:
             task = serializer.load_task(claimed.payload, self.serializer_mode, self.aliases)
             terms = self._terms_of(task)
+            if terms.atomic:
+                check_atomic(claimed.name, terms.atomic, queue_database())
             conditions = terms.conditions(claimed.name, task.args, task.kwargs)
         except CallableNotFound as error:
             return self._parked(claimed, started_at, error)

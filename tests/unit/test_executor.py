@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
@@ -428,3 +429,13 @@ def test_a_task_cannot_change_what_is_known_of_it() -> None:
     task = CurrentTask(4711, "shop.send", 1, 3, False, NOW, None)
     with pytest.raises(AttributeError):
         task.attempt = 2  # type: ignore[misc]
+
+
+def test_a_task_that_is_atomic_in_another_database_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings.DATABASES, "queue", settings.DATABASES["default"])
+    payload = dump_task(path_of(tasks.noop), [], {}, "auto", options={"atomic": "default"})
+    with override_settings(TASKS_QUEUE={"DATABASE": "queue"}):
+        outcome = EXECUTOR.run(claimed(payload))
+    assert isinstance(outcome, Failure)
+    assert outcome.error.type == "leek.exceptions.InvalidTask"
+    assert 'atomic in the database "default", but the queue is in "queue"' in outcome.error.message

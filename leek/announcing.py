@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.dispatch import Signal
 
 from leek.connections import mended_transaction
+from leek.contracts import Tidings, finish_of
 from leek.models import QueuedTasks, Status, queue_database
 from leek.outcome import Claimed, Crash, Failure, Outcome, Retry, Success
 from leek.signals import task_finished, task_pushed, task_retried, task_started
@@ -43,11 +44,15 @@ async def announce_start_in_loop(claimed: Claimed) -> None:
         await task_started.asend_robust(QueuedTasks, **_identity(claimed))
 
 
-def signal_of(outcome: Outcome) -> SignalToSend | None:
-    """Return what tells of an outcome that is stored; None where nobody listens.
+def tidings_of(outcome: Outcome) -> list[Tidings]:
+    """Return what tells of an outcome that is stored, to those who listen.
 
     A task that has to wait, or could not be read yet, is nothing to tell of.
     """
+    return [each for each in (_signal_of(outcome), finish_of(outcome)) if each is not None]
+
+
+def _signal_of(outcome: Outcome) -> SignalToSend | None:
     match outcome:
         case Success():
             signal, status, error = task_finished, Status.SUCCESSFUL, None

@@ -14,16 +14,13 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from leek import eager, lifecycle
-from leek.announcing import announce_pushes
 from leek.conf import config
-from leek.connections import on_commit_once
 from leek.current import current_task, progress
 from leek.exceptions import GiveUp, InvalidTask, Retry
-from leek.hinting import hint
-from leek.models import QueuedTasks, queue_database
+from leek.models import QueuedTasks
 from leek.policy import NOTHING, Policy, PolicyOptions, policy, policy_from
 from leek.pushing import TaskTuple, new_rows
+from leek.storing import start, store
 from leek.task import short_repr
 
 __all__ = [
@@ -75,17 +72,8 @@ class Options:
             run_after=self.run_after,
             unique=self.unique,
         )
-        if self.unique is None:
-            rows = new = lifecycle.push(values)
-        else:
-            rows = [lifecycle.push_unique(task) for task in values]
-            new = [row for row in rows if not row.duplicate]
-        announce_pushes(new)
-        if config.EAGER:
-            for row in new:
-                eager.run(row)
-        elif new:
-            on_commit_once(queue_database(), hint)
+        rows = store(values)
+        start([row for row in rows if not row.duplicate])
         return rows
 
 

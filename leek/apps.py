@@ -1,5 +1,8 @@
 """The Django app."""
 
+from contextlib import suppress
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -12,9 +15,15 @@ class LeekConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the checks, have log records tell of tasks, and let their rows be acted upon."""
-        from leek import checks, handles, log_context  # noqa: F401 (the checks register themselves)
+        """Register the checks, have log records tell of tasks, and let their rows be acted upon.
+
+        Django looks at TASKS only if something has imported its tasks framework.
+        """
+        from leek import checks, handles, log_context
         from leek.models import QueuedTasks
 
+        if checks.backend_aliases():
+            with suppress(ImportError):  # a check tells of it
+                import_module("leek.framework")
         log_context.install()
         QueuedTasks.handles = handles

@@ -7,6 +7,9 @@ at its database as well.
 
 from typing import Any
 
+import django
+from django import get_version
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DEFAULT_DB_ALIAS
@@ -17,6 +20,8 @@ from leek.models import queue_database
 from leek.policy import atomic_refusal
 
 SETTINGS, DATABASE = "leek_settings", "leek_database"  # tags
+
+BACKEND = "leek.backend.LeekBackend"
 
 SQLITE_REMEDY = (
     'Add "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command":'
@@ -38,6 +43,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         ),
         *(Error(wrong.problem, wrong.remedy, id="leek.E003") for wrong in conf.wrong_values()),
         *_atomic_elsewhere(),
+        *_framework_is_missing(),
         *(
             Warning(f"The environment variable {name} sets nothing.", remedy, id="leek.W002")
             for name, remedy in conf.misspelt_variables().items()
@@ -55,6 +61,31 @@ def _atomic_elsewhere() -> list[CheckMessage]:
     problem = atomic_refusal("Every task", DEFAULT_DB_ALIAS, alias)
     remedy = 'Leave out TASKS_QUEUE["ATOMIC_TASKS"], or put the queue into the default database.'
     return [Error(problem, remedy, id="leek.E004")]
+
+
+def backend_aliases() -> list[str]:
+    """Return the aliases of TASKS, the setting of Django's tasks framework, that name leek."""
+    given = getattr(settings, "TASKS", None) or {}
+    return [
+        alias
+        for alias, params in given.items()
+        if isinstance(params, dict) and params.get("BACKEND") == BACKEND
+    ]
+
+
+def _framework_is_missing() -> list[CheckMessage]:
+    """Report that tasks shall be those of Django's framework where there is none."""
+    if django.VERSION >= (6, 0) or not (aliases := backend_aliases()):
+        return []
+    if apps.is_installed("django_tasks"):
+        return []
+    return [
+        Error(
+            f'TASKS["{aliases[0]}"] needs the tasks framework, which Django {get_version()} lacks.',
+            'pip install django-leek[tasks], and add "django_tasks" to INSTALLED_APPS.',
+            id="leek.E007",
+        )
+    ]
 
 
 @register(DATABASE)

@@ -9,7 +9,7 @@ from collections import deque
 from contextvars import Context
 
 from leek import lifecycle
-from leek.announcing import signal_of
+from leek.announcing import tidings_of
 from leek.conf import config
 from leek.connections import mended_transaction
 from leek.models import QueuedTasks, queue_database
@@ -57,5 +57,5 @@ def _record(row: QueuedTasks, outcome: Outcome) -> None:
     if not (isinstance(outcome, Success) and outcome.is_stored):
         lifecycle.settle([outcome])
     row.refresh_from_db()
-    if to_send := signal_of(outcome):
-        to_send.send()
+    for tidings in tidings_of(outcome):
+        tidings.send()

@@ -1,14 +1,12 @@
 """What is done with a task by way of its row."""
 
-from leek import client, eager, leases, lifecycle
-from leek.announcing import signal_of
+from leek import client, leases, lifecycle
+from leek.announcing import tidings_of
 from leek.awaiting import wait, wait_in_loop
-from leek.conf import config
-from leek.connections import on_commit_once
 from leek.exceptions import ServerUnreachable
-from leek.hinting import hint
-from leek.models import QueuedTasks, Servers, queue_database
+from leek.models import QueuedTasks, Servers
 from leek.protocol import about_task
+from leek.storing import start
 
 __all__ = ["cancel", "retry", "wait", "wait_in_loop"]
 
@@ -22,10 +20,8 @@ def retry(row: QueuedTasks) -> bool:
     """
     is_pushed = lifecycle.retry_failed([row.pk]).number > 0
     row.refresh_from_db()
-    if is_pushed and config.EAGER:
-        eager.run(row)
-    elif is_pushed:
-        on_commit_once(queue_database(), hint)
+    if is_pushed:
+        start([row])
     return is_pushed
 
 
@@ -43,8 +39,8 @@ def _cancel_waiting(task_id: int) -> bool:
     """Fail a task that waits, and tell the site's receivers so; return whether it waited."""
     if (outcome := lifecycle.cancel(task_id)) is None:
         return False
-    if to_send := signal_of(outcome):
-        to_send.send()
+    for tidings in tidings_of(outcome):
+        tidings.send()
     return True
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from leek.exceptions import TaskCancelled, WorkerLost
+from leek.exceptions import TaskCancelled, TaskFailed, WorkerLost
 
 
 class Claimed(NamedTuple):
@@ -55,6 +55,13 @@ class ErrorReport:
     message: str
     traceback: str = ""
     is_of_connection: bool = False  # it may be due to a service that is down
+
+    def as_exception(self) -> TaskFailed:
+        """Return it as an exception that shows the traceback of the original one."""
+        error = TaskFailed(self.type, self.message, self.traceback)
+        if self.traceback:
+            error.add_note(self.traceback)
+        return error
 
 
 @dataclass(frozen=True, slots=True)

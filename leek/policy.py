@@ -20,7 +20,7 @@ from leek.conf import config
 from leek.exceptions import InvalidTask
 from leek.policy_kinds import Key, checked
 from leek.retry import Delay, Errors, RetryPolicy
-from leek.task import find, path_of
+from leek.task import find, path_of, short_repr, unwrap
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -151,6 +151,11 @@ def policy(**options: Unpack[PolicyOptions]) -> Callable[[F], F]:
     noted = policy_from(options)
 
     def annotate(function: F) -> F:
+        if unwrap(function) is not function:
+            raise InvalidTask(
+                f"{short_repr(function)} is a Task already. Put @policy below @task, next to the"
+                " function."
+            )
         setattr(function, ATTRIBUTE, noted)
         return function
 

@@ -73,7 +73,7 @@ def _errors(value: Any) -> Errors:
 def _atomic(value: Any) -> str:
     if isinstance(value, bool):
         return DEFAULT_DB_ALIAS if value else ""
-    if value not in settings.DATABASES:
+    if value not in ("", *settings.DATABASES):  # "" is what False is kept as
         raise ValueError
     return str(value)
 

@@ -26,10 +26,12 @@ def new_rows(
     said: Policy = NOTHING,
     run_after: datetime | timedelta | None = None,
     unique: str | None = None,
+    enqueued: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return tasks that are pushed now as `leek.lifecycle.push` takes them.
 
-    `mode` is the setting SERIALIZER; what is `said` here wins over the policies of the functions.
+    `mode` is the setting SERIALIZER; what is `said` here wins over the policies of the functions;
+    `enqueued` is kept for Django's tasks framework (see `leek.enqueuing`).
     Raise InvalidTask where a callable, its arguments, its policy or what surrounds the push cannot
     be stored, and where a `unique` key would be that of several tasks.
     """
@@ -45,8 +47,8 @@ def new_rows(
         "pushed_at": now,
         "unique_key": unique,
     }
-    context = captured()
-    return [common | _content(*task, said, mode, context) for task in tasks]
+    kept = {"context": captured(), "enqueued": enqueued}
+    return [common | _content(*task, said, mode, kept) for task in tasks]
 
 
 def _due(run_after: datetime | timedelta | None, now: datetime) -> datetime:
@@ -62,7 +64,7 @@ def _content(
     kwargs: Mapping[str, Any],
     said: Policy,
     mode: str,
-    context: Mapping[str, Any],
+    kept: Mapping[str, Mapping[str, Any] | None],
 ) -> dict[str, Any]:
     """Return what a task is and where it is to run, if it can be stored and run."""
     function = unwrap(a_callable)
@@ -71,16 +73,17 @@ def _content(
         raise InvalidTask(
             f"{path} is longer than 255 characters. Push a function of a shorter path."
         )
-    check_arguments(path, function, args, kwargs)
+    takes_context = bool((kept["enqueued"] or {}).get("takes_context"))
+    check_arguments(path, function, (None, *args) if takes_context else args, kwargs)
     noted = policy_of(function) or NOTHING
     if said is NOTHING and noted is NOTHING:
-        payload = serializer.dump_task(path, args, kwargs, mode, context=context)
+        payload = serializer.dump_task(path, args, kwargs, mode, **kept)
         return _PLACE | {"name": path, "payload": payload}
     _check_policy(path, noted, said)
     options = stored(said, path, args, kwargs)
     return {
         "name": path,
-        "payload": serializer.dump_task(path, args, kwargs, mode, options=options, context=context),
+        "payload": serializer.dump_task(path, args, kwargs, mode, options=options, **kept),
         "queue": said.queue or noted.queue or DEFAULT_QUEUE,
         "priority": next(
             (each for each in (said.priority, noted.priority) if each is not None),

@@ -14,6 +14,10 @@ have as well, the head of the document tells of it::
 
     {"callable": "shop.tasks.remind", "options": {"max_retries": 5}, "context": {...}, "args": ...
 
+So it does of a task that was enqueued by way of Django's framework, which has no pickles::
+
+    {"callable": "shop.tasks.remind", "enqueued": {"backend": "default", ...}, "args": ...
+
 A return value is one of these, the last where it cannot be stored::
 
     {"value": {"$date": "2026-12-24"}}
@@ -53,6 +57,7 @@ def dump_task(
     *,
     options: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
+    enqueued: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the signed payload of a task; `mode` is the setting SERIALIZER.
 
@@ -64,11 +69,13 @@ def dump_task(
         head["options"] = options
     if context:
         head["context"] = context
+    if enqueued:
+        head["enqueued"] = enqueued
     try:
         document = _document(head, arguments, (tuple(args), dict(kwargs)), mode)
     except Exception as error:
-        culprit = _culprit(arguments, encode if mode == "json" else _pickle)
-        raise InvalidTask(f"{path}: {culprit}") from error
+        refused = culprit(arguments, encode if mode == "json" else _pickle)
+        raise InvalidTask(f"{path}: {refused}") from error
     return sign(document)
 
 
@@ -83,12 +90,13 @@ def load_task(payload: str, mode: str, aliases: Mapping[str, str] | None = None)
         path = (aliases or {}).get(document["callable"], document["callable"])
         said = document.get("options", {}), document.get("context", {})
         if "pickle" not in document:
-            return Task(find(path), tuple(document["args"]), document["kwargs"], *said)
+            arguments = tuple(document["args"]), document["kwargs"]
+            return Task(find(path), *arguments, *said, path, document.get("enqueued"))
     except KeyError as error:
         raise InvalidPayload(f"the payload has no {error}") from error
     a_callable = find(path)
     args, kwargs = _unpickle(document["pickle"], mode)
-    return Task(a_callable, args, kwargs, *said)
+    return Task(a_callable, args, kwargs, *said, path)
 
 
 def dump_value(value: Any, mode: str) -> str | None:
@@ -105,9 +113,20 @@ def dump_value(value: Any, mode: str) -> str | None:
     except Exception as error:  # noqa: BLE001 (any class may pickle badly)
         return _lost(f"{type(error).__name__}: {_reason(error)}")
     if len(text) > LONGEST_RESULT:
-        return _lost(
-            f"it is {len(text):,} characters long, more than the {LONGEST_RESULT:,} that are kept"
-        )
+        return _lost(_too_long(text))
+    return text
+
+
+def dump_exactly(value: Any) -> str | None:
+    """Return a value that JSON holds as signed text, None for None; `load_value` reads it.
+
+    Raise ValueError where it is too long.
+    """
+    if value is None:
+        return None
+    text = sign(encode({"value": value}))
+    if len(text) > LONGEST_RESULT:
+        raise ValueError(_too_long(text))
     return text
 
 
@@ -129,6 +148,10 @@ def _document(head: dict[str, Any], in_json: dict[str, Any], in_pickle: Any, mod
             if mode == "json":
                 raise
     return encode(head | {"pickle": _pickle(in_pickle)})
+
+
+def _too_long(text: str) -> str:
+    return f"it is {len(text):,} characters long, more than the {LONGEST_RESULT:,} that are kept"
 
 
 def _lost(reason: str) -> str:
@@ -203,7 +226,7 @@ def _lacks_model(error: Exception) -> bool:
 _Store = Callable[[Any], object]
 
 
-def _culprit(arguments: Mapping[str, Any], store: _Store) -> str:
+def culprit(arguments: Mapping[str, Any], store: _Store) -> str:
     """Return a sentence that names the smallest part of the arguments that `store` refuses."""
     return _first_refused([*arguments.items()], store) or "the arguments cannot be stored together"
 

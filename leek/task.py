@@ -30,7 +30,8 @@ class Task:
     """A callable with its arguments, to be run in the background.
 
     `options` is what the push has said of how to run it (see `leek.policy`), `context` what it was
-    pushed in (see `leek.context`).
+    pushed in (see `leek.context`), `path` where its callable was found. `enqueued` is what Django's
+    tasks framework has to know of it (see `leek.enqueuing`), None for one that was just pushed.
     """
 
     callable: Callable[..., Any]
@@ -38,6 +39,8 @@ class Task:
     kwargs: Mapping[str, Any]
     options: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+    enqueued: Mapping[str, Any] | None = None
 
     def run(self, timeout: float | None = None) -> Any:
         """Call it, and return what it returns; a coroutine is run to its end.
@@ -135,7 +138,18 @@ def _check_found(path: str, candidate: Any) -> None:
 
 
 def find(path: str) -> Any:
-    """Return the callable at a dotted path; raise CallableNotFound, with the reason."""
+    """Return the callable at a dotted path, or the function of the Task of `django.tasks` there.
+
+    Raise CallableNotFound, with the reason.
+    """
+    found = unwrap(locate(path))
+    if not callable(found):
+        raise CallableNotFound(f"{path} is not callable: {short_repr(found)}")
+    return found
+
+
+def locate(path: str) -> Any:
+    """Return what is at a dotted path; raise CallableNotFound, with the reason."""
     try:
         module, names = _places.get(path) or _split(path)
         found: Any = sys.modules.get(module) or import_module(module)
@@ -147,9 +161,6 @@ def find(path: str) -> Any:
         raise CallableNotFound(
             f"{path} does not import: {type(error).__name__}: {error}"
         ) from error
-    found = unwrap(found)
-    if not callable(found):
-        raise CallableNotFound(f"{path} is not callable: {short_repr(found)}")
     _places[path] = module, names
     return found
 

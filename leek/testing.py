@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from leek import eager
 from leek.conf import config
-from leek.exceptions import LeekError, TaskFailed
+from leek.exceptions import LeekError
 from leek.models import QueuedTasks, QueuedTasksQuerySet, State
-from leek.outcome import ErrorReport, Failure, Retry
+from leek.outcome import Failure, Retry
 from leek.serializer import dump_task, load_task
 from leek.task import Task, path_of, unwrap
 
@@ -51,7 +51,7 @@ def run_pushed(
         outcome = eager.attempt(row)
         ran[row.pk] = row
         if raise_errors and isinstance(outcome, Failure | Retry):
-            raise _as_exception(outcome.error)
+            raise outcome.error.as_exception()
     return [*ran.values()]
 
 
@@ -114,12 +114,6 @@ def _until_empty(ready: _Ready) -> Iterator[QueuedTasks]:
 def _at_first(ready: _Ready) -> Iterator[QueuedTasks]:
     for pk in [*ready().values_list("pk", flat=True)]:
         yield from ready().filter(pk=pk)  # an earlier one may have run or cancelled it
-
-
-def _as_exception(report: ErrorReport) -> TaskFailed:
-    error = TaskFailed(report.type, report.message, report.traceback)
-    error.add_note(report.traceback)
-    return error
 
 
 def _task_of(row: QueuedTasks) -> Task | LeekError:

@@ -14,6 +14,8 @@ import environ
 
 env = environ.Env()
 
+FRAMEWORK = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+
 SECRET_KEY = env.str("TESTS_SECRET_KEY", default="for tests only")
 SECRET_KEY_FALLBACKS = env.list("TESTS_SECRET_KEY_FALLBACKS", default=[])
 TIME_ZONE = "UTC"
@@ -28,6 +30,14 @@ INSTALLED_APPS = [
     "leek",
     "tests.site",
 ]
+if django.VERSION < (6, 0):
+    INSTALLED_APPS.append("django_tasks")  # what backports Django's tasks framework
+TASKS = {
+    "default": {"BACKEND": "leek.backend.LeekBackend"},
+    "mail": {"BACKEND": "leek.backend.LeekBackend", "QUEUES": ["mail", "news"]},
+    "any": {"BACKEND": "leek.backend.LeekBackend", "QUEUES": []},
+    "other": {"BACKEND": f"{FRAMEWORK}.backends.immediate.ImmediateBackend", "QUEUES": []},
+}
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

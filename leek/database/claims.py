@@ -1,6 +1,7 @@
 """How rows are claimed, so that no two claims get the same one."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -45,8 +46,10 @@ class ClaimStatement:
             claim = self._change_and_return
         else:
             claim = self._lock_then_change
+        adapt = connection.ops.adapt_datetimefield_value
+        adapted = [adapt(value) if isinstance(value, datetime) else value for value in values]
         with connection.cursor() as cursor:
-            return converted(connection, self._columns, claim(cursor, limit, values))
+            return converted(connection, self._columns, claim(cursor, limit, adapted))
 
     def _change_and_return(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
         """Claim in one statement, whose commit does not wait for the disk.

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from functools import lru_cache
 
+from django.utils import timezone
+
 from leek.database import ClaimStatement
 from leek.lifecycle import sets
 from leek.models import QueuedTasks, QueuedTasksQuerySet, State, queue_database
@@ -60,11 +62,11 @@ def _claim_ready(
 
 
 def _statement(candidates: QueuedTasksQuerySet) -> ClaimStatement:
-    return ClaimStatement(candidates, COLUMNS, changed=("state", "owner", "claim"))
+    return ClaimStatement(candidates, COLUMNS, changed=("state", "owner", "claim", "claimed_at"))
 
 
 def _claim(statement: ClaimStatement, server_id: int, number: int, limit: int) -> list[Claimed]:
-    rows = statement.run(limit, (State.RUNNING.value, server_id, number))
+    rows = statement.run(limit, (State.RUNNING.value, server_id, number, timezone.now()))
     claimed = [Claimed._make((*row, server_id, number)) for row in rows]
     return sorted(claimed, key=lambda task: (-task.priority, task.id))
 
@@ -73,7 +75,7 @@ def claim_one(row: QueuedTasks) -> Claimed:
     """Take one unclaimed task for the caller's own process, which has no lease."""
     number = row.claim + 1
     sets.tasks().filter(pk=row.pk, state__in=(State.READY, State.DEFERRED)).update(
-        state=State.RUNNING, claim=number
+        state=State.RUNNING, claim=number, claimed_at=timezone.now()
     )
     columns = sets.claimed(None, number).values_list(*COLUMNS).get(pk=row.pk)
     return Claimed._make((*columns, None, number))

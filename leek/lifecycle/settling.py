@@ -11,7 +11,7 @@ from leek.lifecycle import sets
 from leek.models import FailedAttempts, FailedTasks, State, SuccessTasks, queue_database
 from leek.outcome import Blocked, Claimed, Crash, Failure, Outcome, Retry, Success
 
-ATTEMPTS_KEPT = 20  # of each task, the latest that failed
+ATTEMPTS_KEPT = 20  # of each task, the latest that failed, besides the first
 LONGEST_MESSAGE, LONGEST_TRACEBACK = 1_000, 10_000  # characters of each
 
 
@@ -68,8 +68,11 @@ def _succeed(outcomes: Sequence[Success]) -> None:
     insert_values(
         queue_database(),
         SuccessTasks,
-        ("task_id", "result", "started_at", "finished_at"),
-        [(task.claimed.id, task.result, task.started_at, task.finished_at) for task in outcomes],
+        ("task_id", "result", "server_id", "started_at", "finished_at"),
+        [
+            (task.claimed.id, task.result, task.claimed.owner, task.started_at, task.finished_at)
+            for task in outcomes
+        ],
     )
 
 
@@ -142,7 +145,7 @@ def _block(outcomes: Sequence[Blocked]) -> None:
 
 
 def _record_attempts(failed: Sequence[Failure | Retry | Crash]) -> None:
-    """Keep what went wrong, of each task the latest times."""
+    """Keep what went wrong, of each task the first and the latest times."""
     alias = queue_database()
     insert_values(
         alias,
@@ -150,6 +153,7 @@ def _record_attempts(failed: Sequence[Failure | Retry | Crash]) -> None:
         (
             "task_id",
             "attempt",
+            "server_id",
             "exception_type",
             "exception_message",
             "traceback",
@@ -160,6 +164,7 @@ def _record_attempts(failed: Sequence[Failure | Retry | Crash]) -> None:
             (
                 outcome.claimed.id,
                 outcome.claimed.attempt,
+                outcome.claimed.owner,
                 outcome.error.type[:255],
                 outcome.error.message[:LONGEST_MESSAGE],
                 outcome.error.traceback[-LONGEST_TRACEBACK:],
@@ -170,9 +175,9 @@ def _record_attempts(failed: Sequence[Failure | Retry | Crash]) -> None:
         ],
     )
     for outcome in failed:
-        if (oldest := outcome.claimed.attempt - ATTEMPTS_KEPT) > 0:
+        if (oldest := outcome.claimed.attempt - ATTEMPTS_KEPT) > 1:
             rows = FailedAttempts.objects.using(alias).filter(task=outcome.claimed.id)
-            rows.filter(attempt__lte=oldest).delete()
+            rows.filter(attempt__gt=1, attempt__lte=oldest).delete()
 
 
 def _was_settled(outcome: Outcome) -> bool:

@@ -9,7 +9,10 @@ from leek.models.tasks import QueuedTasks
 
 
 class SuccessTasks(QueueModel):
-    """The outcome of a task that succeeded."""
+    """The outcome of a task that succeeded.
+
+    `server_id` was given to the server that ran it: its row ends with it. None: no server did.
+    """
 
     task = models.OneToOneField(
         QueuedTasks,
@@ -21,6 +24,7 @@ class SuccessTasks(QueueModel):
         db_constraint=False,
     )
     result = models.TextField(_("result"), null=True)  # noqa: DJ001 (None is stored as NULL)
+    server_id = models.BigIntegerField(_("server"), null=True)
     started_at = models.DateTimeField(_("started at"))
     finished_at = models.DateTimeField(_("finished at"))
 
@@ -59,9 +63,10 @@ class FailedTasks(QueueModel):
 
 
 class FailedAttempts(QueueModel):
-    """An attempt that failed, be it that a later one succeeded; the latest of each task are kept.
+    """An attempt that failed, be it that a later one succeeded.
 
-    `attempt` is its number, from 1.
+    Of each task the first and the latest are kept. `attempt` is its number, from 1; `server_id` as
+    in SuccessTasks.
     """
 
     task = models.ForeignKey(
@@ -72,6 +77,7 @@ class FailedAttempts(QueueModel):
         db_constraint=False,
     )
     attempt = models.PositiveIntegerField(_("attempt"))
+    server_id = models.BigIntegerField(_("server"), null=True)
     exception_type = models.CharField(_("exception type"), max_length=255)
     exception_message = models.TextField(_("exception message"))
     traceback = models.TextField(_("traceback"))

@@ -87,6 +87,7 @@ class QueuedTasks(QueueModel):
     parked_since = models.DateTimeField(_("parked since"), null=True)
     suspect = models.BooleanField(_("suspect"), default=False)
     claim = models.BigIntegerField(_("claim"), default=0)
+    claimed_at = models.DateTimeField(_("claimed at"), null=True)
     owner = models.ForeignKey(
         Servers,
         verbose_name=_("owner"),

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-from leek.announcing import SignalToSend, signal_of
+from leek.announcing import tidings_of
 from leek.connections import refresh_connections
+from leek.contracts import Tidings
 from leek.outcome import Outcome
 from leek.server.journal import journal
 from leek.server.service import LateService, Outage, distrust_after
@@ -23,23 +24,23 @@ class Announcer(LateService):
 
     def __init__(self, outage: Outage, on_end: Callable[[], None]) -> None:
         super().__init__(outage, on_end)
-        self._waiting: SimpleQueue[SignalToSend | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Tidings | None] = SimpleQueue()
         self._is_dropping = False
 
     def take(self, outcomes: Sequence[Outcome]) -> None:
         """Take over outcomes that are stored."""
         for outcome in outcomes:
-            if to_send := signal_of(outcome):
-                self._put(to_send)
+            for tidings in tidings_of(outcome):
+                self._put(tidings)
 
     def run_once(self) -> None:
         """Wait for a signal, and send it."""
         rested = time.monotonic()
-        if (to_send := self._waiting.get()) is None:
+        if (tidings := self._waiting.get()) is None:
             self.stopping.set()
             return
         distrust_after(rested)
-        to_send.send()
+        tidings.send()
         refresh_connections()
 
     def stop(self) -> None:
@@ -54,9 +55,9 @@ class Announcer(LateService):
         self.stopping.set()
         self.stop()
 
-    def _put(self, to_send: SignalToSend) -> None:
+    def _put(self, tidings: Tidings) -> None:
         if self._waiting.qsize() < MOST_WAITING:
-            self._waiting.put(to_send)
+            self._waiting.put(tidings)
             self._is_dropping = False
         elif not self._is_dropping:
             self._is_dropping = True

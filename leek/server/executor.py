@@ -17,12 +17,13 @@ from leek import serializer
 from leek.announcing import announce_start, announce_start_in_loop
 from leek.conditions import Conditions
 from leek.context import restore
+from leek.contracts import Contract, contract_of
 from leek.current import CurrentTask, enter
 from leek.exceptions import CallableNotFound, TaskTimeout
 from leek.models import queue_database
 from leek.outages import is_of_connection
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Progress, Retry, Success
-from leek.policy import Policy, Terms, check_atomic, policy_of, restored
+from leek.policy import NOTHING, Policy, Terms, check_atomic, policy_of, restored
 from leek.server.atomic import run_atomically
 from leek.task import Task
 from leek.time_limit import excess
@@ -37,13 +38,14 @@ _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 class Attempt(NamedTuple):
     """A claimed task that was read, and so can be run; when that began, and in which process.
 
-    `terms` and `conditions` are what holds for it.
+    `contract`, `terms` and `conditions` are what holds for it.
     """
 
     claimed: Claimed
     task: Task
     started_at: datetime
     process: int
+    contract: Contract
     terms: Terms
     conditions: Conditions
 
@@ -105,7 +107,8 @@ class Executor:
         self._surround(attempt)
         try:
             await announce_start_in_loop(attempt.claimed)
-            value = await attempt.task.run_in_loop(self._limit(attempt))
+            task = await attempt.contract.begin_in_loop(*attempt[:3])
+            value = await task.run_in_loop(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (CancelledError does, too)
             return self.raised(attempt, error)
         return self._returned(attempt, value)
@@ -156,7 +159,8 @@ class Executor:
     def _attempt(self, attempt: Attempt) -> Outcome:
         try:
             announce_start(attempt.claimed)
-            value = attempt.task.run(self._limit(attempt))
+            task = attempt.contract.begin(*attempt[:3])
+            value = task.run(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
             return self.raised(attempt, error)
         return self._returned(attempt, value)
@@ -164,7 +168,8 @@ class Executor:
     def _load(self, claimed: Claimed, started_at: datetime, process: int) -> Attempt | Outcome:
         try:
             task = serializer.load_task(claimed.payload, self.serializer_mode, self.aliases)
-            terms = self._terms_of(task)
+            contract = contract_of(task)
+            terms = self._terms_of(task, contract)
             if terms.atomic:
                 check_atomic(claimed.name, terms.atomic, queue_database())
             conditions = terms.conditions(claimed.name, task.args, task.kwargs)
@@ -172,11 +177,13 @@ class Executor:
             return self._parked(claimed, started_at, error)
         except BaseException as error:  # noqa: BLE001 (an import may even call sys.exit)
             return Failure(claimed, started_at, timezone.now(), report_of(error))
-        return Attempt(claimed, task, started_at, process, terms, conditions)
+        return Attempt(claimed, task, started_at, process, contract, terms, conditions)
 
-    def _terms_of(self, task: Task) -> Terms:
+    def _terms_of(self, task: Task, contract: Contract) -> Terms:
         """Return what holds for a task: the push wins over the policy, that over the settings."""
         terms = self.terms
+        if (of_alias := contract.policy_of(task)) is not NOTHING:
+            terms = terms.changed_by(of_alias)
         if policy := policy_of(task.callable):
             terms = terms.changed_by(policy)
         if task.options:
@@ -185,9 +192,9 @@ class Executor:
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         try:
-            result = serializer.dump_value(value, self.serializer_mode)
+            result = attempt.contract.dump(value, self.serializer_mode)
         except BaseException as error:  # noqa: BLE001 (what a value's own code may raise)
-            return self.raised(attempt, error)
+            return self.raised(attempt._replace(terms=attempt.terms.changed_by(_ONCE)), error)
         success = Success(attempt.claimed, attempt.started_at, timezone.now(), result)
         _end_if_forked(attempt.process, success)
         return success

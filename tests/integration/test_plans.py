@@ -95,7 +95,9 @@ def of_sqlite(step: dict[str, Any]) -> Access | None:
 
 
 def of_postgresql(step: dict[str, Any]) -> Access | None:
-    """Read a line such as -> Index Scan using i on t."""
+    """Read a line such as -> Index Scan using i on t, or -> Bitmap Index Scan on i."""
+    if match := re.search(r"Bitmap Index Scan on (\w+)", step["QUERY PLAN"]):
+        return Access(match[1], match[1], in_full=False)
     match = re.search(r"(Seq Scan|Scan.* using (\w+)) on (\w+)", step["QUERY PLAN"])
     return match and Access(match[3], match[2], match[1] == "Seq Scan")
 

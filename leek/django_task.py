@@ -1,0 +1,110 @@
+"""The tasks of Django's framework, with the policies that leek adds to them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from leek import exceptions
+from leek.framework import (
+    DEFAULT_TASK_PRIORITY,
+    DEFAULT_TASK_QUEUE_NAME,
+    InvalidTask,
+    Task,
+)
+from leek.policy import NOTHING, Policy, Requirement, Seconds, policy_of
+from leek.policy_kinds import Key, checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeekTask(Task):
+    """A task of Django's framework, with leek's policies: see `leek.policy.policy`.
+
+    `@task(max_retries=5)` sets them on Django 6.1, `.using(max_retries=5)` everywhere. They win
+    over a `@policy` of the function, whose queue and priority count where the task has none.
+    Raise InvalidTask where one cannot be used.
+    """
+
+    max_retries: int | None = None
+    retry_delay: Seconds | Sequence[Seconds] | Callable[[int], float] | None = None
+    retry_on: type[BaseException] | Iterable[type[BaseException]] | None = None
+    give_up_on: type[BaseException] | Iterable[type[BaseException]] | None = None
+    timeout: Seconds | None = None
+    atomic: bool | str | None = None
+    requires: Requirement | Iterable[Requirement] | None = None
+    limit: int | None = None
+    rate: str | None = None
+    key: Key | None = None
+
+    def __post_init__(self) -> None:
+        """Keep what the options mean; raise InvalidTask."""
+        try:
+            changes = {name: checked(name, getattr(self, name)) for name in OPTIONS}
+        except exceptions.InvalidTask as error:
+            raise InvalidTask(str(error)) from error
+        noted = policy_of(self.func) or NOTHING
+        if noted.queue is not None and self.queue_name == DEFAULT_TASK_QUEUE_NAME:
+            changes["queue_name"] = noted.queue
+        if noted.priority is not None and self.priority == DEFAULT_TASK_PRIORITY:
+            changes["priority"] = noted.priority
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
+        Task.__post_init__(self)  # super() does not know the class that has slots
+
+    def using(
+        self,
+        *,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_after: datetime | timedelta | None = None,
+        backend: str | None = None,
+        **options: Any,
+    ) -> "LeekTask":
+        """Return a task with other defaults; `options` are leek's policies.
+
+        `run_after` is when the task may start, or how long from now.
+        """
+        if isinstance(run_after, timedelta):
+            run_after = timezone.now() + run_after
+        changes = options | {
+            "priority": priority,
+            "queue_name": queue_name,
+            "run_after": run_after,
+            "backend": backend,
+        }
+        return replace(
+            self, **{name: value for name, value in changes.items() if value is not None}
+        )
+
+
+_OF_DJANGO = {spec.name for spec in fields(Task)}
+OPTIONS = tuple(spec.name for spec in fields(LeekTask) if spec.name not in _OF_DJANGO)
+
+
+def policy_of_task(task: Task) -> Policy:
+    """Return what a task itself says of how it is to be run: one of another class says nothing."""
+    if not isinstance(task, LeekTask):
+        return NOTHING
+    said = {name: value for name in OPTIONS if (value := getattr(task, name)) is not None}
+    return Policy(**said) if said else NOTHING
+
+
+def changed(task: Task, changes: Mapping[str, Any]) -> Task:
+    """Return a task with other values; it is not validated, see `made`."""
+    values = {spec.name: getattr(task, spec.name) for spec in fields(task)}
+    if all(values[name] == value for name, value in changes.items()):
+        return task
+    return made(type(task), {**values, **changes})
+
+
+def made(kind: type[Task], values: Mapping[str, Any]) -> Task:
+    """Return a task of a class as it was enqueued.
+
+    It is not validated: settings may have changed since, and so may what they allow.
+    """
+    task = object.__new__(kind)
+    for name, value in values.items():
+        object.__setattr__(task, name, value)
+    return task

@@ -1,0 +1,71 @@
+"""How tasks of Django's framework become rows of the queue: arguments and results are JSON.
+
+What the framework has to know of a task again is kept in the head of its payload: when it was
+enqueued, and what it was then, but for what is the default::
+
+    {"at": "2026-12-24T12:00:00+00:00", "backend": "default", "queue_name": "mail", "priority": 7,
+     "run_after": "2026-12-25T12:00:00+00:00", "takes_context": true}
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from leek import exceptions
+from leek.django_task import policy_of_task
+from leek.framework import (
+    DEFAULT_TASK_PRIORITY,
+    DEFAULT_TASK_QUEUE_NAME,
+    InvalidTask,
+    Task,
+    as_json,
+)
+from leek.pushing import new_rows
+from leek.serializer import culprit
+
+
+def enqueued_row(
+    task: Task, args: Sequence[Any], kwargs: Mapping[str, Any], alias: str
+) -> dict[str, Any]:
+    """Return a task that is enqueued now as `leek.lifecycle.push` takes it; `alias` is of TASKS.
+
+    Raise InvalidTask where the task cannot be stored, TypeError or ValueError where an argument is
+    not JSON.
+    """
+    args, kwargs = _arguments(task, args, kwargs)
+    now = timezone.now()
+    try:
+        (row,) = new_rows(
+            [(task.func, args, kwargs)],
+            now,
+            "json",
+            said=policy_of_task(task),
+            run_after=task.run_after,
+            enqueued=_kept(task, alias, now),
+        )
+    except exceptions.InvalidTask as error:
+        raise InvalidTask(str(error)) from error
+    return row | {"queue": task.queue_name, "priority": int(task.priority)}
+
+
+def _arguments(task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    try:
+        return as_json(args), as_json(kwargs)
+    except (TypeError, ValueError) as error:
+        refused = culprit({"args": list(args), "kwargs": dict(kwargs)}, as_json)
+        raise type(error)(f"{task.module_path}: {refused}") from error
+
+
+def _kept(task: Task, alias: str, now: datetime) -> dict[str, Any]:
+    kept: dict[str, Any] = {"at": now.isoformat(), "backend": alias}
+    if task.queue_name != DEFAULT_TASK_QUEUE_NAME:
+        kept["queue_name"] = task.queue_name
+    if task.priority != DEFAULT_TASK_PRIORITY:
+        kept["priority"] = task.priority
+    if task.run_after is not None:
+        kept["run_after"] = task.run_after.isoformat()
+    if task.takes_context:
+        kept["takes_context"] = True
+    return kept

@@ -1,11 +1,8 @@
 """Tasks of Django's own framework, as a site defines them."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
-from django.db import connection
 
 if TYPE_CHECKING or django.VERSION >= (6, 0):
     from django.tasks import TaskContext, task

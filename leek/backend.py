@@ -69,8 +69,9 @@ class LeekBackend(BaseTaskBackend):
         from leek import enqueuing, results, storing
 
         self.validate_task(task)
+        args, kwargs = enqueuing.json_arguments(task, args, kwargs)
         (row,) = storing.store([enqueuing.enqueued_row(task, args, kwargs, self.alias)])
-        result: Any = results.result_of(row)
+        result = results.result_to_come(row, task, args, kwargs, self.alias)
         task_enqueued.send(type(self), task_result=result)
         storing.start([row])
         return self.get_result(result.id) if row.is_finished else result

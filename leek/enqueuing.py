@@ -31,10 +31,8 @@ def enqueued_row(
 ) -> dict[str, Any]:
     """Return a task that is enqueued now as `leek.lifecycle.push` takes it; `alias` is of TASKS.
 
-    Raise InvalidTask where the task cannot be stored, TypeError or ValueError where an argument is
-    not JSON.
+    Its arguments are those of `json_arguments`. Raise InvalidTask where it cannot be stored.
     """
-    args, kwargs = _arguments(task, args, kwargs)
     now = timezone.now()
     try:
         (row,) = new_rows(
@@ -50,12 +48,19 @@ def enqueued_row(
     return row | {"queue": task.queue_name, "priority": int(task.priority)}
 
 
-def _arguments(task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+def json_arguments(
+    task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments as the task will get them.
+
+    Raise TypeError or ValueError, naming the argument, where one is not JSON.
+    """
     try:
-        return as_json(args), as_json(kwargs)
+        args, kwargs = as_json((args, kwargs))
     except (TypeError, ValueError) as error:
         refused = culprit({"args": list(args), "kwargs": dict(kwargs)}, as_json)
         raise type(error)(f"{task.module_path}: {refused}") from error
+    return list(args), dict(kwargs)
 
 
 def _kept(task: Task, alias: str, now: datetime) -> dict[str, Any]:

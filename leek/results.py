@@ -88,6 +88,26 @@ def result_of(row: QueuedTasks) -> TaskResult | None:
     return result
 
 
+def result_to_come(
+    row: QueuedTasks, task: Task, args: list[Any], kwargs: dict[str, Any], alias: str
+) -> TaskResult:
+    """Return the result of a task that was just stored."""
+    return TaskResult(
+        task=task,
+        id=str(row.pk),
+        status=TaskResultStatus.READY,
+        enqueued_at=row.pushed_at,
+        started_at=None,
+        last_attempted_at=None,
+        finished_at=None,
+        args=args,
+        kwargs=kwargs,
+        backend=alias,
+        errors=[],
+        worker_ids=[],
+    )
+
+
 def result_of_start(claimed: Claimed, stored: StoredTask, started_at: datetime) -> TaskResult:
     """Return the result of a task that begins to run."""
     failed = _failed_attempts(claimed.id) if claimed.attempt > 1 else []

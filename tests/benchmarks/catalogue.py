@@ -25,6 +25,7 @@ class Measure:
 MEASURES = (
     Measure("calibrate", "calibration"),
     Measure("rates", "rates"),
+    Measure("enqueue", "rates"),
     Measure("idle", "waiting"),
     Measure("start", "waiting"),
     Measure("due", "waiting"),

@@ -42,6 +42,7 @@ TARGETS = {
     "loop": Target("a million turns of a Python loop", "ms"),
     "push_per_create": Target("push beside create()", at_least={"": 0.8}),
     "push_at_work_per_create": Target("the same while tasks run"),
+    "enqueue_per_push": Target("enqueue by django.tasks beside a push", at_most={"": 1.3}),
     "push_many": Target("push_many", "/s", at_least=_by(30_000, 25_000, 15_000)),
     "drain": Target("drain, one Worker", "/s", at_least=_by(15_000, 12_000, 8_000)),
     "latency_p50": Target(

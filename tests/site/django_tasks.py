@@ -13,6 +13,11 @@ from leek.policy import policy
 
 
 @task
+def noop() -> None:
+    pass
+
+
+@task
 def add(first: int, second: int = 0) -> int:
     return first + second
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
+from django.utils import timezone
 
 from leek import exceptions
 from leek.django_task import OPTIONS, LeekTask
@@ -70,7 +71,11 @@ class LeekBackend(BaseTaskBackend):
 
         self.validate_task(task)
         args, kwargs = enqueuing.json_arguments(task, args, kwargs)
-        (row,) = storing.store([enqueuing.enqueued_row(task, args, kwargs, self.alias)])
+        try:
+            values = enqueuing.enqueued_row(task, args, kwargs, self.alias, timezone.now())
+        except exceptions.InvalidTask as error:
+            raise InvalidTask(str(error)) from error
+        (row,) = storing.store([values])
         result = results.result_to_come(row, task, args, kwargs, self.alias)
         task_enqueued.send(type(self), task_result=result)
         storing.start([row])

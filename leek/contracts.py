@@ -5,15 +5,17 @@ framework is imported with the first such task, because most sites do without, a
 it is a package of its own. Where it is missing, such tasks are parked.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from types import ModuleType
 from typing import Any, Protocol
 
 from leek import serializer
 from leek.exceptions import CallableNotFound
+from leek.models import QueuedTasks
 from leek.outcome import Claimed, Crash, Failure, Outcome, Success
 from leek.policy import NOTHING, Policy
-from leek.task import Task
+from leek.task import Task, locate, unwrap
 
 
 class Contract(Protocol):
@@ -60,6 +62,20 @@ class Pushed:
 
 
 PUSHED = Pushed()
+_MARK = '"enqueued": {'  # in the payload of each task that was, and perhaps in that of another one
+
+
+def own_task_at(path: str) -> Any | None:
+    """Return the Task of leek's own backend at a dotted path, None if something else is there.
+
+    Raise CallableNotFound where nothing is.
+    """
+    found = locate(path)
+    if unwrap(found) is found:
+        return None
+    from leek.django_task import LeekTask  # who has defined a Task has the framework
+
+    return found if isinstance(found, LeekTask) else None
 
 
 def contract_of(task: Task) -> Contract:
@@ -70,6 +86,13 @@ def contract_of(task: Task) -> Contract:
     return contract
 
 
+def announce_enqueued(rows: Iterable[QueuedTasks]) -> None:
+    """Tell Django's framework of those tasks among these that are its own, and were just stored."""
+    for row in rows:
+        if _MARK in row.payload:
+            _enqueued().announce(row)
+
+
 def finish_of(outcome: Outcome) -> Tidings | None:
     """Return what tells Django's framework of the end of a task; None if it has not ended there.
 
@@ -77,7 +100,7 @@ def finish_of(outcome: Outcome) -> Tidings | None:
     """
     match outcome:
         case Success() | Failure() | Crash(is_last=True):
-            if '"enqueued": {' in outcome.claimed.payload:
+            if _MARK in outcome.claimed.payload:
                 tidings: Tidings = _enqueued().Finish(outcome)
                 return tidings
     return None

@@ -17,6 +17,7 @@ from leek.framework import (
     TaskResult,
     as_json,
     task_backends,
+    task_enqueued,
     task_finished,
     task_started,
 )
@@ -80,6 +81,12 @@ class Finish:
                 raise outcome.error.as_exception()
             except LeekError:
                 _send(task_finished, result)
+
+
+def announce(row: QueuedTasks) -> None:
+    """Tell of a task that was just stored."""
+    if result := results.result_of(row):
+        _send(task_enqueued, result)
 
 
 def _send(signal: Signal, result: TaskResult) -> None:

@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-
 from leek import exceptions
-from leek.django_task import policy_of_task
+from leek.django_task import LeekTask, policy_of_task
 from leek.framework import (
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
@@ -23,29 +21,39 @@ from leek.framework import (
     as_json,
 )
 from leek.pushing import new_rows
+from leek.schedule import Schedule
 from leek.serializer import culprit
 
 
 def enqueued_row(
-    task: Task, args: Sequence[Any], kwargs: Mapping[str, Any], alias: str
+    task: Task, args: Sequence[Any], kwargs: Mapping[str, Any], alias: str, now: datetime
 ) -> dict[str, Any]:
     """Return a task that is enqueued now as `leek.lifecycle.push` takes it; `alias` is of TASKS.
 
-    Its arguments are those of `json_arguments`. Raise InvalidTask where it cannot be stored.
+    Its arguments are those of `json_arguments`. Raise leek's InvalidTask where it cannot be stored.
     """
-    now = timezone.now()
-    try:
-        (row,) = new_rows(
-            [(task.func, args, kwargs)],
-            now,
-            "json",
-            said=policy_of_task(task),
-            run_after=task.run_after,
-            enqueued=_kept(task, alias, now),
-        )
-    except exceptions.InvalidTask as error:
-        raise InvalidTask(str(error)) from error
+    (row,) = new_rows(
+        [(task.func, args, kwargs)],
+        now,
+        "json",
+        said=policy_of_task(task),
+        run_after=task.run_after,
+        enqueued=_kept(task, alias, now),
+    )
     return row | {"queue": task.queue_name, "priority": int(task.priority)}
+
+
+def recurring_row(task: LeekTask, schedule: Schedule, now: datetime) -> dict[str, Any]:
+    """Return a recurring task that is due as `leek.lifecycle.push_due` takes it.
+
+    Raise leek's InvalidTask where it cannot be stored.
+    """
+    try:
+        task = task.using(queue_name=schedule.queue, priority=schedule.priority)
+        arguments = json_arguments(task, schedule.args, schedule.kwargs)
+    except (InvalidTask, TypeError, ValueError) as error:
+        raise exceptions.InvalidTask(str(error)) from error
+    return enqueued_row(task, *arguments, task.backend, now)
 
 
 def json_arguments(

@@ -50,7 +50,9 @@ class Registration(Service):
 
     def _obtain_lease(self) -> Lease:
         asked_at = time.monotonic()
-        return Lease(self._register(), self._lease_seconds, asked_at)
+        server = self._register()
+        journal.info("This is leek_server %s, %s", server.pk, server)
+        return Lease(server, self._lease_seconds, asked_at)
 
     def _name_the_remedy(self) -> None:
         """Say what to do, if it is not just to wait: ask the database, where it can be asked."""

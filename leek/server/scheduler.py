@@ -9,6 +9,7 @@ from typing import Any
 from leek import agenda, lifecycle
 from leek.agenda import Handled
 from leek.announcing import announce_pushes
+from leek.contracts import announce_enqueued, own_task_at
 from leek.database import as_stored
 from leek.exceptions import LeekError
 from leek.policy import policy_from
@@ -95,10 +96,15 @@ class Scheduler(Service):
         if pushed:
             self._on_push()
             announce_pushes(pushed)
+            announce_enqueued(pushed)
             journal.info("Pushed the recurring task %s as task %s", schedule.name, pushed[-1])
         return True
 
     def _new_row(self, schedule: Schedule, now: datetime) -> dict[str, Any]:
+        if task := own_task_at(schedule.task):
+            from leek.enqueuing import recurring_row  # it imports Django's tasks framework
+
+            return recurring_row(task, schedule, as_stored(now))
         (row,) = new_rows(
             [(find(schedule.task), schedule.args, schedule.kwargs)],
             as_stored(now),

@@ -22,7 +22,7 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +30,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import django
 import pytest
 from demo.management.commands import demo
 from django.apps import apps
@@ -527,6 +528,104 @@ def test_policies_do_what_they_say(
     wait_until(lambda: len(site.mails()) == 3, "three mails")
     subjects = sorted(str(mail["Subject"]) for mail in site.mails())
     assert subjects == ["Goodbye", "Join us", "Welcome"]
+
+
+# Django's tasks
+
+FRAMEWORK = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+ENQUEUED = """
+from leek.models import QueuedTasks
+from members import tasks
+
+results = [
+    tasks.count_words.enqueue("one two"),
+    tasks.invite_at_once("ann@example.com"),
+    tasks.invite_by_mail.enqueue("bob@example.com"),
+]
+for result in results:
+    row = QueuedTasks.objects.get(pk=result.id)
+    row.wait(60)
+    result.refresh()
+    print(row.name, row.queue, result.backend, result.status, row.payload.count("timeout"))
+"""
+
+
+def of_this_framework(blocks: list[Block]) -> list[Block]:
+    """Return blocks as one has them who uses the package that backports the framework."""
+    return [
+        replace(block, text=block.text.replace("from django.tasks", f"from {FRAMEWORK}"))
+        for block in blocks
+    ]
+
+
+def add_members_with_tasks(site: Site, blocks: list[Block]) -> None:
+    """Give the site also what it needs for Django's tasks."""
+    if FRAMEWORK == "django_tasks":
+        with site.settings.open("a") as settings:
+            settings.write('\nINSTALLED_APPS += ["django_tasks"]\n')
+    add_members(site, of_this_framework(blocks))
+
+
+@executes(
+    "install-app", "sqlite-example", *MEMBERS, "tasks-setting", "tasks-example", "enqueue-example"
+)
+def test_tasks_of_django_are_run(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    *code, console = blocks
+    add_members_with_tasks(site, code)
+    start_site_server()
+    # Who types is not as fast as a test.
+    waiting = console.text.replace(">>> result.refresh()\n", f"{WAITING}>>> result.refresh()\n")
+    script = site.folder / "session.py"
+    script.write_text(
+        "import django, doctest\ndjango.setup()\n"
+        f"found = doctest.DocTestParser().get_doctest({waiting!r}, {{}}, 'README', None, 0)\n"
+        "assert not doctest.DocTestRunner().run(found).failed\n"
+    )
+    done = python(str(script), **site.environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+WAITING = """\
+>>> from leek.models import QueuedTasks
+>>> QueuedTasks.objects.get(pk=result.id).wait(60)
+5
+"""
+
+
+@executes(
+    "install-app",
+    "sqlite-example",
+    *MEMBERS,
+    "tasks-policies",
+    "tasks-by-alias",
+    "tasks-aliases",
+    "tasks-example",
+)
+def test_tasks_of_django_have_policies(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    if django.VERSION < (6, 1):  # it takes no policies in the decorator
+        in_decorator = '@task(max_retries=5, timeout=30, requires=["smtp"])'
+        blocks = [replace(b, text=b.text.replace(in_decorator, "@task")) for b in blocks]
+    add_members_with_tasks(site, blocks)
+    start_site_server()
+    printed = site.manage("shell", "-v0", "-c", ENQUEUED)
+    assert [line for line in printed.splitlines() if line.startswith("members")] == [
+        "members.tasks.count_words default default SUCCESSFUL 0",
+        "members.tasks.invite_by_mail urgent mail SUCCESSFUL 1",
+        "members.tasks.invite_by_mail default mail SUCCESSFUL 0",
+    ]
+    wait_until(lambda: len(site.mails()) == 2, "two mails")
+    assert "SUCCESSFUL" in site.manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from members.tasks import remind_by_mail as t; from leek.models import QueuedTasks;"
+        "r = t.enqueue('cid@example.com'); QueuedTasks.objects.get(pk=r.id).wait(60); r.refresh();"
+        "print(r.status)",
+    )
 
 
 # What a task knows

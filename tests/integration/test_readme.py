@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,6 +59,7 @@ from leek.models import FailedTasks, Gates, QueuedTasks, State, SuccessTasks
 from leek.schedule import Every, Schedule
 from leek.signals import task_finished
 from leek.task import Task
+from leek.testing import run_pushed
 from tests.benchmarks.peers import __main__ as peers
 from tests.benchmarks.peers.bare import Bare
 from tests.benchmarks.peers.catalogue import variants
@@ -161,8 +163,12 @@ def table(title: str) -> list[list[str]]:
 
 def literals(root: nodes.Element) -> str:
     """Return what is set in type, inline or as a block."""
-    kinds = (nodes.literal, nodes.literal_block)
-    return "\n".join(node.astext() for node in root.findall() if isinstance(node, kinds))
+    return "\n".join(node.astext() for node in root.findall(is_literal))
+
+
+def is_literal(node: nodes.Node) -> bool:
+    """Tell whether a node is set in type, inline or as a block."""
+    return isinstance(node, nodes.literal | nodes.literal_block)
 
 
 # The site that the README builds
@@ -982,10 +988,18 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     assert named >= own
     chaos_and_outage = {"--break", "--count", "--database", "--mails", "--minutes", "--seed"}
     others = chaos_and_outage | {"--seeds", "--once", "--rounds", "--verbosity"}
-    assert named - own <= others
+    assert named - own - options_of_others() <= others
     record = logging.makeLogRecord({})
     own_names = {name for name in vars(record) if name.startswith("leek_")} | table_names()
     assert set(re.findall(r"\bleek_[a-z_]+", literals(DOCUMENT))) - own_names == set(COMMANDS)
+
+
+def options_of_others() -> set[str]:
+    """Return the options of commands that are not leek's, where these are compared."""
+    found = section("Moving in and out").findall(is_literal)
+    commands = (node.astext() for node in found)
+    others = " ".join(text for text in commands if not text.startswith(("leek_", "--")))
+    return set(re.findall(r"(?<![\w-])--[a-z-]+", others))
 
 
 def table_names() -> set[str]:
@@ -1242,6 +1256,137 @@ def test_a_schedule_in_the_environment_is_spelt_as_the_text_says(
     (text,) = re.findall(r"LEEK_SCHEDULE=(.*)", literals(DOCUMENT))
     monkeypatch.setenv("LEEK_SCHEDULE", text)
     assert config.SCHEDULE["hello"].args == (42,)
+
+
+# Moving in and out
+
+
+@pytest.mark.django_db
+@executes("chain-and-chord")
+def test_what_follows_a_group_waits_for_its_end(
+    blocks: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    members = ModuleType("members.tasks")
+    exec("def invite_one(user_id): return user_id", vars(members))
+    vars(members).update(tell_the_office=told.append)
+    exec(blocks[0].text, vars(members))
+    monkeypatch.setitem(sys.modules, "members", ModuleType("members"))
+    monkeypatch.setitem(sys.modules, "members.tasks", members)
+    late = using(run_after=timedelta(days=1)).push(members.invite_one, 7)
+    push_task_to_queue(members.count_invited, [late.pk])
+    run_pushed()
+    assert not told
+    run_pushed(include_deferred=True)
+    assert told == [1]
+    push_task_to_queue(members.invite_all, [7, 8])
+    run_pushed()
+    assert told == [1, 2]
+
+
+FRAMEWORK = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+SAY_HELLO = f"""
+# members/greetings.py
+from {FRAMEWORK} import task
+
+
+@task()
+def hello(name):
+    return name
+""".lstrip()
+ENQUEUE = """
+from datetime import timedelta
+from django.utils import timezone
+from members.greetings import hello
+
+hello.enqueue("Ann")
+tomorrow = timezone.now() + timedelta(days=1)
+hello.using(run_after=tomorrow, priority=7).enqueue("Bob")
+"""
+AS_LEEK_HAS_IT = """
+from leek.models import QueuedTasks
+
+print(*QueuedTasks.objects.order_by("pk").values_list("name", "priority", "state"))
+"""
+
+
+def add_to_settings(site: Site, text: str) -> None:
+    """Add lines to the settings of a site."""
+    with site.settings.open("a") as settings:
+        settings.write(f"\n{text}\n")
+
+
+def add_greetings(site: Site, backend: str) -> None:
+    """Give the site leek and a task of Django's framework."""
+    (app,) = [block for block in BLOCKS if block.name == "install-app"]
+    for block in (app, Block("python", "", SAY_HELLO)):
+        site.add(block)
+    (site.folder / "members" / "__init__.py").touch()
+    add_to_settings(site, f'TASKS = {{"default": {{"BACKEND": "{backend}"}}}}')
+    if django.VERSION < (6, 0):
+        add_to_settings(site, 'INSTALLED_APPS += ["django_tasks"]')
+
+
+def run_in_shell(site: Site, text: str) -> str:
+    """Run what a reader pastes into a shell of the site, and return what it prints."""
+    return site.manage("shell", "-v0", "-c", text.replace("django.tasks", FRAMEWORK))
+
+
+LEEK_BACKEND = "leek.backend.LeekBackend"
+
+
+@executes("move-from-django-tasks-db")
+def test_what_waits_in_django_tasks_db_is_run_by_leek(blocks: list[Block], site: Site) -> None:
+    if find_spec("django_tasks_db") is None:
+        pytest.skip("django-tasks-db is not installed")
+    add_greetings(site, "django_tasks_db.DatabaseBackend")
+    add_to_settings(site, 'INSTALLED_APPS += ["django_tasks_db"]')
+    site.manage("migrate", "-v0")
+    run_in_shell(site, ENQUEUE)
+    add_to_settings(site, f'TASKS["default"]["BACKEND"] = "{LEEK_BACKEND}"')
+    run_in_shell(site, blocks[0].text)
+    site.manage("leek_server", "--drain", "--port", "0")
+    printed = run_in_shell(site, AS_LEEK_HAS_IT)
+    hello = "members.greetings.hello"
+    expected = {(hello, 0, State.SUCCESSFUL.value), (hello, 7, State.DEFERRED.value)}
+    assert {str(row) for row in expected} == set(re.findall(r"\(.*?\)", printed))
+    assert not run_in_shell(site, blocks[0].text + "\nassert not DBTaskResult.objects.exists()")
+
+
+@executes("move-to-another-backend", "save-results", "remove-leek")
+def test_another_backend_takes_over_what_waits(blocks: list[Block], site: Site) -> None:
+    hand_over, save, remove = blocks
+    add_greetings(site, LEEK_BACKEND)
+    site.manage("migrate", "-v0")
+    run_in_shell(site, ENQUEUE)
+    dummy = f"{FRAMEWORK}.backends.dummy.DummyBackend"
+    add_to_settings(site, f'TASKS = {{"default": {{"BACKEND": "{dummy}"}}}}')
+    add_to_settings(site, f'TASKS["leek"] = {{"BACKEND": "{LEEK_BACKEND}"}}')
+    site.manage("leek_server", "--drain", "--port", "0")
+    report = 'for it in task_backends["default"].results: print(it.task.priority, it.args)'
+    assert "7 ['Bob']" in run_in_shell(site, f"{hand_over.text}\n{report}")
+    run_in_shell(site, f"import os; os.chdir({str(site.folder)!r})\n{save.text}")
+    saved = (site.folder / "results.jsonl").read_text().splitlines()
+    assert [json.loads(line)[1:] for line in saved] == [["members.greetings.hello", "Ann"]]
+    ((command, _),) = remove.session()
+    assert "Unapplying leek.0001_initial... OK" in site.manage(*arguments_of(command))
+
+
+@executes("install-app", *MEMBERS, "policy-example", "policy-at-the-push", "find-what-is-leeks")
+def test_what_is_of_leek_is_found(blocks: list[Block], site: Site) -> None:
+    *files, console = blocks
+    for block in (*files, Block("python", "", SAY_HELLO.replace("task()", "task(timeout=30)"))):
+        site.add(block)
+    found = "".join(
+        subprocess.run(
+            command, shell=True, cwd=site.folder, capture_output=True, text=True, check=True
+        ).stdout
+        for command, _ in console.session()
+    )
+    wanted = re.compile(r"^from leek|\bpush|@policy|\busing\(|\bleek\b|timeout=30")
+    lines = [line for file in site.folder.rglob("*.py") for line in file.read_text().splitlines()]
+    assert all(line in found for line in lines if wanted.search(line))
+    assert "send_mail(" not in found
 
 
 # Testing code that pushes

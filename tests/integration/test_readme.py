@@ -1284,7 +1284,6 @@ def test_what_follows_a_group_waits_for_its_end(
     assert told == [1, 2]
 
 
-FRAMEWORK = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
 SAY_HELLO = f"""
 # members/greetings.py
 from {FRAMEWORK} import task

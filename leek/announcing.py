@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from django.dispatch import Signal
 
-from leek.connections import mended_transaction
 from leek.contracts import Tidings, finish_of
-from leek.models import QueuedTasks, Status, queue_database
+from leek.models import QueuedTasks, Status
 from leek.outcome import Claimed, Crash, Failure, Outcome, Retry, Success
+from leek.receivers import tell
 from leek.signals import task_finished, task_pushed, task_retried, task_started
 
 
@@ -20,9 +20,8 @@ class SignalToSend(NamedTuple):
     facts: dict[str, Any]
 
     def send(self) -> None:
-        """Send it; what receivers do to the queue's transaction is undone if that breaks it."""
-        with mended_transaction(queue_database()):
-            self.signal.send_robust(QueuedTasks, **self.facts)
+        """Send it."""
+        tell(self.signal, QueuedTasks, **self.facts)
 
 
 def announce_pushes(rows: Sequence[QueuedTasks]) -> None:

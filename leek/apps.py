@@ -4,6 +4,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,10 +20,10 @@ class LeekConfig(AppConfig):
 
         Django looks at TASKS only if something has imported its tasks framework.
         """
-        from leek import checks, handles, log_context
+        from leek import checks, handles, log_context  # noqa: F401 (the checks register themselves)
         from leek.models import QueuedTasks
 
-        if checks.backend_aliases():
+        if settings.is_overridden("TASKS"):  # type: ignore[misc] (the stubs forget it)
             with suppress(ImportError):  # a check tells of it
                 import_module("leek.framework")
         log_context.install()

@@ -63,28 +63,18 @@ def _atomic_elsewhere() -> list[CheckMessage]:
     return [Error(problem, remedy, id="leek.E004")]
 
 
-def backend_aliases() -> list[str]:
-    """Return the aliases of TASKS, the setting of Django's tasks framework, that name leek."""
-    given = getattr(settings, "TASKS", None) or {}
-    return [
-        alias
-        for alias, params in given.items()
-        if isinstance(params, dict) and params.get("BACKEND") == BACKEND
-    ]
-
-
 def _framework_is_missing() -> list[CheckMessage]:
-    """Report that tasks shall be those of Django's framework where there is none."""
-    if django.VERSION >= (6, 0) or not (aliases := backend_aliases()):
-        return []
-    if apps.is_installed("django_tasks"):
+    """Report that leek is to run tasks of Django's framework where that is not there."""
+    if django.VERSION >= (6, 0) or apps.is_installed("django_tasks"):
         return []
     return [
         Error(
-            f'TASKS["{aliases[0]}"] needs the tasks framework, which Django {get_version()} lacks.',
+            f'TASKS["{alias}"] needs the tasks framework, which Django {get_version()} lacks.',
             'pip install django-leek[tasks], and add "django_tasks" to INSTALLED_APPS.',
             id="leek.E007",
         )
+        for alias, params in getattr(settings, "TASKS", {}).items()
+        if params.get("BACKEND") == BACKEND
     ]
 
 

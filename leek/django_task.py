@@ -93,9 +93,9 @@ def policy_of_task(task: Task) -> Policy:
 
 def changed(task: Task, changes: Mapping[str, Any]) -> Task:
     """Return a task with other values; it is not validated, see `made`."""
-    values = {spec.name: getattr(task, spec.name) for spec in fields(task)}
-    if all(values[name] == value for name, value in changes.items()):
+    if all(getattr(task, name) == value for name, value in changes.items()):
         return task
+    values = {spec.name: getattr(task, spec.name) for spec in fields(task)}
     return made(type(task), {**values, **changes})
 
 

@@ -9,7 +9,6 @@ from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
 from leek import results, serializer
-from leek.connections import mended_transaction
 from leek.exceptions import LeekError
 from leek.framework import (
     InvalidTaskBackend,
@@ -21,9 +20,10 @@ from leek.framework import (
     task_finished,
     task_started,
 )
-from leek.models import QueuedTasks, State, queue_database
+from leek.models import QueuedTasks, State
 from leek.outcome import Claimed, Crash, Failure, Success
 from leek.policy import NOTHING, Policy
+from leek.receivers import tell
 from leek.task import Task
 
 
@@ -90,6 +90,6 @@ def announce(row: QueuedTasks) -> None:
 
 
 def _send(signal: Signal, result: TaskResult) -> None:
-    """Send a signal of the framework; what receivers raise is logged, and harms no task."""
-    with suppress(InvalidTaskBackend), mended_transaction(queue_database()):
-        signal.send_robust(type(task_backends[result.backend]), task_result=result)
+    """Send a signal of the framework, if this process knows the alias."""
+    with suppress(InvalidTaskBackend):
+        tell(signal, type(task_backends[result.backend]), task_result=result)

@@ -7,7 +7,7 @@ from typing import Any
 
 from leek import serializer
 from leek.conf import config
-from leek.django_task import OPTIONS, LeekTask, changed, made
+from leek.django_task import OPTIONS, LeekTask, changed, made, policy_of_task
 from leek.framework import (
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
@@ -18,7 +18,7 @@ from leek.framework import (
 )
 from leek.models import FailedAttempts, FailedTasks, QueuedTasks, State
 from leek.outcome import Claimed, Success
-from leek.policy import restored
+from leek.policy import NOTHING, restored
 from leek.task import Task as StoredTask
 from leek.task import locate
 
@@ -169,7 +169,6 @@ def _set(result: TaskResult, **values: Any) -> None:
 def _task(stored: StoredTask, kept: dict[str, Any]) -> Task:
     """Return the task as it was when it was enqueued, whatever it would be now."""
     found = locate(stored.path)
-    policy = restored(stored.options)
     values = {
         "func": stored.callable,
         "backend": kept["backend"],
@@ -178,11 +177,18 @@ def _task(stored: StoredTask, kept: dict[str, Any]) -> Task:
         "run_after": _time(kept.get("run_after")),
         "takes_context": kept.get("takes_context", False),
     }
-    if not isinstance(found, Task) or isinstance(found, LeekTask):
-        values |= {name: getattr(policy, name) for name in OPTIONS}
+    if not isinstance(found, Task):
+        return made(LeekTask, values | _said(stored))
+    if stored.options or policy_of_task(found) is not NOTHING:
+        values |= _said(stored)
     if callable(key := getattr(found, "key", None)):  # it was stored as what it had made
         values["key"] = key
-    return changed(found, values) if isinstance(found, Task) else made(LeekTask, values)
+    return changed(found, values)
+
+
+def _said(stored: StoredTask) -> dict[str, Any]:
+    policy = restored(stored.options)
+    return {name: getattr(policy, name) for name in OPTIONS}
 
 
 def _time(text: str | None) -> datetime | None:

@@ -23,7 +23,7 @@ class LeekConfig(AppConfig):
         from leek import checks, handles, log_context  # noqa: F401 (the checks register themselves)
         from leek.models import QueuedTasks
 
-        if settings.is_overridden("TASKS"):  # type: ignore[misc] (the stubs forget it)
+        if settings.is_overridden("TASKS"):  # type: ignore[misc]
             with suppress(ImportError):  # a check tells of it
                 import_module("leek.framework")
         log_context.install()

@@ -2,7 +2,7 @@
 
 `manage.py check` and Django's own commands run them with those of the whole site. leek's commands
 are started often, from cron and by monitoring: they look at leek's settings only, and `leek_server`
-at its database as well.
+at its database and at mail backends as well.
 """
 
 from typing import Any
@@ -14,12 +14,12 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DEFAULT_DB_ALIAS
 
-from leek import conf
+from leek import conf, mail
 from leek.database import sqlite_shortcomings
 from leek.models import queue_database
 from leek.policy import atomic_refusal
 
-SETTINGS, DATABASE = "leek_settings", "leek_database"  # tags
+SETTINGS, DATABASE, MAIL = "leek_settings", "leek_database", "leek_mail"  # tags
 
 BACKEND = "leek.backend.LeekBackend"
 
@@ -94,4 +94,15 @@ def check_database(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             SQLITE_REMEDY % alias,
             id="leek.W001",
         )
+    ]
+
+
+@register(MAIL)
+def check_mail(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Report mail backends of leek's that name none that could send, or options that are wrong."""
+    reported = {wrong.problem for wrong in conf.wrong_values()}  # by check_settings
+    return [
+        Error(wrong.problem, wrong.remedy, id="leek.E008")
+        for wrong in mail.wrong_backends()
+        if wrong.problem not in reported
     ]

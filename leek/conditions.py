@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 LIMIT, RATE = "limit:", "rate:"
 LONGEST_SERVICE = 200  # characters
-SERVICES = '"smtp", "database:<alias>", "cache:<alias>", "tcp:<host>:<port>", dotted paths'
+SERVICES = (
+    '"smtp", "smtp:<mailer>", "database:<alias>", "cache:<alias>", "tcp:<host>:<port>",'
+    " dotted paths"
+)
 SLICES = 20  # of a rate's period: starts are counted by slices
 _MARGIN = 2  # slices: one is cut by the period, one is for the way from the count to the start
 
@@ -72,7 +75,7 @@ def service_named(name: str) -> str:
     kind, _, rest = name.partition(":")
     host, _, port = rest.rpartition(":")
     built_in = {
-        "smtp": name == "smtp",
+        "smtp": name == "smtp" or (bool(rest) and not rest.isdecimal()),  # no port
         "database": bool(rest),
         "cache": bool(rest),
         "tcp": bool(host) and port.isdecimal(),

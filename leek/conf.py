@@ -96,6 +96,7 @@ class Config:
     DATABASE = Setting(None, kinds.ALIAS)
     SERIALIZER = Setting("auto", kinds.choice("auto", "json", "pickle"))
     ALIASES = Setting({}, kinds.ALIASES)
+    EMAIL_BACKEND = Setting("django.core.mail.backends.smtp.EmailBackend", kinds.MAIL_BACKEND)
     CONTEXT = Setting([], kinds.VARIABLES)
     EAGER = Setting(False, kinds.FLAG)
     WORKERS = Setting(1, kinds.COUNT)

@@ -6,11 +6,11 @@ from contextlib import closing, suppress
 from typing import Any
 
 from django import db
-from django.core import mail
 from django.core.cache import caches
 from django.db import connections
 
 from leek.exceptions import LeekError
+from leek.mailers import sending_backend
 from leek.task import find
 
 CHECK_TIMEOUT = 5.0  # seconds for a service to answer
@@ -49,9 +49,9 @@ def check(service: str) -> None:
         raise ServiceDown(f"{service} returned False")
 
 
-def _check_smtp(_: str) -> None:
-    """Open the configured mail backend, which for SMTP greets the server and logs in."""
-    backend: Any = _mail_backend()
+def _check_smtp(mailer: str) -> None:
+    """Open the mail backend that sends, which for SMTP greets the server and logs in."""
+    backend: Any = sending_backend(mailer or None)
     if getattr(backend, "timeout", 0) is None:
         backend.timeout = CHECK_TIMEOUT
     try:
@@ -59,12 +59,6 @@ def _check_smtp(_: str) -> None:
     finally:
         with suppress(Exception):  # what is broken may also fail to close
             backend.close()
-
-
-def _mail_backend() -> Any:
-    """Return a new backend: of MAILERS, which Django 6.1 brought, or of the settings before it."""
-    mailers = getattr(mail, "mailers", None)
-    return mail.get_connection() if mailers is None else mailers.default
 
 
 def _check_database(alias: str) -> None:

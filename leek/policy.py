@@ -139,8 +139,9 @@ def policy(**options: Unpack[PolicyOptions]) -> Callable[[F], F]:
     `timeout`: seconds (or a timedelta) that one attempt may take; math.inf for no limit.
     `atomic`: store what the task writes and its success in one transaction. The task's database,
     "default" if it is not named by its alias instead of True, has to be the queue's.
-    `requires`: services that have to work: "smtp", "database:<alias>", "cache:<alias>",
-    "tcp:<host>:<port>", or a function without arguments that raises if not (or its dotted path).
+    `requires`: services that have to work: "smtp", "smtp:<mailer>", "database:<alias>",
+    "cache:<alias>", "tcp:<host>:<port>", or a function without arguments that raises if not (or
+    its dotted path).
     `limit`: how many may run at a time, on all servers; `rate`: how many may start, as in "100/m"
     or "5/10s" (s, m, h, d). They are counted for the function, or by `key`: a text that functions
     may share, or a function of the task's arguments, for one count for each value.

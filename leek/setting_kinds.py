@@ -181,6 +181,20 @@ def _variable(path: str) -> ContextVar[Any]:
         ) from error
 
 
+def _mail_backend(value: Any) -> str:
+    path = _path(value)
+    try:
+        found = import_string(path)
+    except Exception as error:
+        raise WrongPart(
+            f" is {path!r}, which does not import: {type(error).__name__}: {error}",
+            "Name a mail backend, as Django's EMAIL_BACKEND does.",
+        ) from error
+    if not isinstance(found, type):
+        raise TypeError(value)
+    return path
+
+
 def choice(*choices: str) -> Kind[str]:
     """Return the kind of a setting that takes one of these texts."""
 
@@ -219,6 +233,7 @@ QUEUES = Kind(
 )
 VARIABLES = Kind("a list of dotted paths of context variables", _variables, _parse_names)
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
+MAIL_BACKEND = Kind("the dotted path of a mail backend", _mail_backend)
 ALIASES = Kind(
     "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs
 )

@@ -7,9 +7,9 @@ import django
 from tests.settings import *  # noqa: F403
 from tests.settings import env
 
-_smtp: dict[str, Any] = {"host": "127.0.0.1", "port": env.int("TESTS_SMTP_PORT")}
+SMTP: dict[str, Any] = {"host": "127.0.0.1", "port": env.int("TESTS_SMTP_PORT")}
 if django.VERSION >= (6, 1):
-    MAILERS = {"default": {"OPTIONS": _smtp}}
+    MAILERS = {"default": {"OPTIONS": SMTP}}
 else:
-    EMAIL_HOST = _smtp["host"]
-    EMAIL_PORT = _smtp["port"]
+    EMAIL_HOST = SMTP["host"]
+    EMAIL_PORT = SMTP["port"]

@@ -66,6 +66,7 @@ from tests.benchmarks.peers.catalogue import variants
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
 from tests.faults.outage import __main__ as outage
+from tests.mailing import HAS_MAILERS, MailServer
 from tests.site import tasks
 from tests.site.tasks import fail, noop, tenant, wait_for
 from tests.support import (
@@ -634,6 +635,67 @@ def test_tasks_of_django_have_policies(
     )
 
 
+# Mail
+
+MAILS = """
+from django.core import mail
+from django.core.mail import EmailMessage, send_mail
+from leek.models import QueuedTasks
+
+print(send_mail("Hello", "Grüße", "shop@example.com", ["ann@example.com"]))
+letter = EmailMessage("News", "None.", "shop@example.com", ["bob@example.com"])
+if hasattr(mail, "mailers"):
+    print(letter.send(using="news"))
+else:
+    print(mail.get_connection("members.mail.Newsletter").send_messages([letter]))
+for row in QueuedTasks.objects.all():
+    print(row.name, row.queue, row.priority, row.wait(60))
+"""
+
+
+@executes(
+    "install-app",
+    "sqlite-example",
+    "mail-setting",
+    "mail-mailers",
+    "mail-options",
+    "mail-options-of-a-mailer",
+    "mail-of-errors",
+)
+def test_the_mails_of_a_site_are_pushed(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    app, sqlite, setting, mailers, subclass, mailer, errors = blocks
+    used = [mailers, mailer, errors] if HAS_MAILERS else [setting, errors]
+    for block in (app, sqlite, *used, subclass):
+        site.add(block)
+    (site.folder / "members" / "__init__.py").touch()
+    receiver = MailServer(free_port())
+    with site.settings.open("a") as settings:
+        settings.write(
+            MAILERS_OF_TEST % receiver.port if HAS_MAILERS else f"EMAIL_PORT = {receiver.port}"
+        )
+    assert "no issues" in site.manage("check")
+    site.manage("migrate", "-v0")
+    start_site_server()
+    receiver.start()
+    try:
+        printed = site.manage("shell", "-v0", "-c", MAILS).splitlines()
+    finally:
+        receiver.stop()
+    assert printed == ["1", "1", "leek.mail.deliver default 0 1", "leek.mail.deliver news -10 1"]
+    recipients = sorted(each.recipients[0] for each in receiver.received)
+    assert recipients == ["ann@example.com", "bob@example.com"]
+
+
+MAILERS_OF_TEST = """
+MAILERS["smtp"]["OPTIONS"] |= {"host": "127.0.0.1", "port": %d}
+handler = LOGGING["handlers"]["mail_admins"]
+handler["using"] = "smtp"
+del handler["email_backend"]
+"""
+
+
 # What a task knows
 
 
@@ -817,6 +879,7 @@ def test_every_setting_is_read_from_the_environment(
     flags = {"EAGER": "true", "ISOLATE": "true"}
     texts = flags | {"QUEUES": "a,b", "SERIALIZER": "json", "DATABASE": "default"}
     texts |= {"ALIASES": "shop.mail=shop.post", "REQUIRES": "smtp,tcp:a:1", "ATOMIC_TASKS": "true"}
+    texts["EMAIL_BACKEND"] = "django.core.mail.backends.console.EmailBackend"
     texts["SCHEDULE"] = '{"mail": {"task": "shop.mail", "every": 7}}'
     values: dict[str, object] = {"QUEUES": ["a", "b"], "EAGER": True, "ISOLATE": True}
     values |= {"ALIASES": {"shop.mail": "shop.post"}, "REQUIRES": ("smtp", "tcp:a:1")}

@@ -33,6 +33,7 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
     "name",
     [
         "smtp",
+        "smtp:bulk",
         "database:default",
         "cache:default",
         "tcp:mail.example.com:25",
@@ -47,7 +48,18 @@ def test_services_have_names(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("", "smtp:25", "smpt", "database:", "cache:", "tcp:mail", "tcp::25", "tcp:x:y", "shop."),
+        *(
+            "",
+            "smtp:25",
+            "smtp:",
+            "smpt",
+            "database:",
+            "cache:",
+            "tcp:mail",
+            "tcp::25",
+            "tcp:x:y",
+            "shop.",
+        ),
         *("a." * 200 + "b", "limit:x", "rate:x", "shop.checks.ware-house"),
     ],
 )

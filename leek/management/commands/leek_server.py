@@ -57,7 +57,7 @@ class Command(LeekCommand):
             raise CommandError(
                 f"leek_server cannot listen at {place}: {error}.", returncode=CANNOT_LISTEN
             ) from error
-        self.check(tags=[checks.DATABASE])
+        self.check(tags=[checks.DATABASE, checks.MAIL])
         if not supervisor.run(self.say_ready, ends_process=self._ends_process):
             self.end_process()
 

@@ -1,6 +1,6 @@
 """Rows that are inserted often or by the thousand, without what a model's save does besides."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from itertools import chain
@@ -12,6 +12,8 @@ from django.db import Error, connections, models, transaction
 # https://mariadb.com/kb/en/mariadb-error-codes/. Those who wait for an insertion that is rolled
 # back meet in a deadlock.
 _DUPLICATE, _DEADLOCK = 1062, 1213
+# Of text in one statement: MariaDB takes 16 MB by default, and a character may be four bytes.
+LONGEST_STATEMENT = 3_000_000
 
 Values = Sequence[Any]
 Row = TypeVar("Row", bound=models.Model)
@@ -113,6 +115,11 @@ class _Insertion:
         # A type with its length would cut off what is too long for the column.
         types = [field.db_type(connection).partition("(")[0] for field in self._fields]
         self._arrays = ", ".join(f"%s::{name}[]" for name in types)
+        self._texts = [
+            position
+            for position, field in enumerate(self._fields)
+            if isinstance(field, models.TextField)
+        ]
         self._times = [
             position
             for position, field in enumerate(self._fields)
@@ -123,8 +130,9 @@ class _Insertion:
         """Insert rows."""
         connection = connections[self._alias]
         most = connection.ops.bulk_batch_size(self._fields, rows)
-        with self._all_or_none(len(rows) > most), connection.cursor() as cursor:
-            for batch in _batches(rows, most):
+        batches = self._batches(rows, most)
+        with self._all_or_none(len(batches) > 1), connection.cursor() as cursor:
+            for batch in batches:
                 cursor.execute(*self._statement(batch))
 
     def run_for_ids(self, rows: Sequence[Values]) -> list[int]:
@@ -132,9 +140,10 @@ class _Insertion:
         connection = connections[self._alias]
         ops, returns_ids = connection.ops, connection.features.can_return_rows_from_bulk_insert
         most = ops.bulk_batch_size(self._fields, rows) if returns_ids else 1
+        batches = self._batches(rows, most)
         ids: list[int] = []
-        with self._all_or_none(len(rows) > most), connection.cursor() as cursor:
-            for batch in _batches(rows, most):
+        with self._all_or_none(len(batches) > 1), connection.cursor() as cursor:
+            for batch in batches:
                 sql, parameters = self._statement(batch)
                 cursor.execute(sql + self._returning if returns_ids else sql, parameters)
                 if returns_ids:
@@ -156,6 +165,20 @@ class _Insertion:
                 return int(found[0]) if found else None
             cursor.execute(sql, parameters)
             return connection.ops.last_insert_id(cursor, *self._id) if cursor.rowcount else None
+
+    def _batches(self, rows: Sequence[Values], most: int) -> list[Sequence[Values]]:
+        """Split rows into those of a statement each: so many at most, and not too much text."""
+        if sum(len(row[text] or "") for text in self._texts for row in rows) <= LONGEST_STATEMENT:
+            return [rows[start : start + most] for start in range(0, len(rows), most)]
+        batches: list[Sequence[Values]] = []
+        begin = length = 0
+        for position, row in enumerate(rows):
+            more = sum(len(row[text] or "") for text in self._texts)
+            if position - begin == most or (length and length + more > LONGEST_STATEMENT):
+                batches.append(rows[begin:position])
+                begin, length = position, 0
+            length += more
+        return [*batches, rows[begin:]]
 
     def _all_or_none(self, is_several: bool) -> AbstractContextManager[None]:
         """Return what makes statements one, or a transaction around one unusable where it fails."""
@@ -182,10 +205,6 @@ class _Insertion:
             adapted = {time: adapt(time) for time in {*columns[position]}}  # many are the same
             columns[position] = [adapted[time] for time in columns[position]]
         return columns
-
-
-def _batches(rows: Sequence[Values], size: int) -> Iterator[Sequence[Values]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 @lru_cache

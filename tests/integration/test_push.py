@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
 from django.core.mail import send_mail
-from django.db import connections, transaction
+from django.db import OperationalError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from leek import hinting, serializer
@@ -156,6 +157,25 @@ class TestPushMany:
         ]
         assert numbers == list(range(2500))
         assert hints.take() == ["hint"]
+
+    def test_may_be_more_than_a_database_takes_at_once(self, hints: HintCounter) -> None:
+        texts = [letter * 1_400_000 for letter in "abcdefghijklmnop"]  # more than 22 MB
+        with CaptureQueriesContext(connection) as queries:
+            rows = push_many([(echo, (text,), {}) for text in texts])
+        inserts = [query for query in queries if query["sql"].startswith("INSERT")]
+        at_once = connection.features.can_return_rows_from_bulk_insert
+        assert len(inserts) == (8 if at_once else 16)
+        for row, text in zip(rows, texts, strict=True):
+            row.refresh_from_db()
+            assert serializer.load_task(row.payload, "auto").args == (text,)
+        assert hints.take() == ["hint"]
+
+    def test_is_all_or_none_also_in_several_statements(self, hints: HintCounter) -> None:
+        texts = ["a" * 2_000_000, "b" * 2_000_000, "c" * 17_000_000]
+        longest = connection.vendor == "mysql"  # it refuses the last one
+        with pytest.raises(OperationalError) if longest else nullcontext():
+            push_many([(echo, (text,), {}) for text in texts])
+        assert QueuedTasks.objects.count() == (0 if longest else 3)
 
     def test_stores_none_where_one_is_refused(self, hints: HintCounter) -> None:
         with pytest.raises(InvalidTask, match="add"):

@@ -864,6 +864,15 @@ def test_extras_named_in_the_text_exist() -> None:
     assert extras <= set(setup_cfg()["options.extras_require"])
 
 
+def test_the_packages_said_to_be_tested_are_those_of_the_extra() -> None:
+    lines = setup_cfg()["options.extras_require"]["packages"].split("\n")
+    tested = {tuple(line.partition(";")[0].lower().split(">=")) for line in lines if line}
+
+    text = section("Packages that use them").astext().lower()
+
+    assert {*re.findall(r"(wagtail|django-[a-z-]+) (\d[\d.]*)", text)} == tested
+
+
 # Settings
 
 

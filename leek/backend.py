@@ -44,6 +44,8 @@ class LeekBackend(BaseTaskBackend):
     @cached_property
     def policy(self) -> Policy:
         """What OPTIONS say of the tasks of this alias; raise leek's InvalidTask."""
+        if not isinstance(self.options, Mapping):
+            raise exceptions.InvalidTask(f"OPTIONS is {self.options!r}, not a dictionary.")
         for name in self.options:
             if name not in OPTIONS:
                 raise exceptions.InvalidTask(
@@ -70,6 +72,8 @@ class LeekBackend(BaseTaskBackend):
         from leek import enqueuing, results, storing
 
         self.validate_task(task)
+        if problem := _problem(lambda: self.policy):
+            raise InvalidTask(f'TASKS["{self.alias}"]: {problem}')
         args, kwargs = enqueuing.json_arguments(task, args, kwargs)
         try:
             values = enqueuing.enqueued_row(task, args, kwargs, self.alias, timezone.now())

@@ -1,9 +1,9 @@
 """The tasks of Django's framework, with the policies that leek adds to them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils import timezone
 
@@ -16,6 +16,8 @@ from leek.framework import (
 )
 from leek.policy import NOTHING, Policy, Requirement, Seconds, policy_of
 from leek.policy_kinds import Key, checked
+
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +41,20 @@ class LeekTask(Task):
     key: Key | None = None
 
     def __post_init__(self) -> None:
+        """Take over what the function's policy says, and check the task; raise InvalidTask."""
+        noted = policy_of(self.func) or NOTHING
+        if noted.queue is not None and self.queue_name == DEFAULT_TASK_QUEUE_NAME:
+            object.__setattr__(self, "queue_name", noted.queue)
+        if noted.priority is not None and self.priority == DEFAULT_TASK_PRIORITY:
+            object.__setattr__(self, "priority", noted.priority)
+        self._check()
+
+    def _check(self) -> None:
         """Keep what the options mean; raise InvalidTask."""
         try:
             changes = {name: checked(name, getattr(self, name)) for name in OPTIONS}
         except exceptions.InvalidTask as error:
             raise InvalidTask(str(error)) from error
-        noted = policy_of(self.func) or NOTHING
-        if noted.queue is not None and self.queue_name == DEFAULT_TASK_QUEUE_NAME:
-            changes["queue_name"] = noted.queue
-        if noted.priority is not None and self.priority == DEFAULT_TASK_PRIORITY:
-            changes["priority"] = noted.priority
         for name, value in changes.items():
             object.__setattr__(self, name, value)
         Task.__post_init__(self)  # super() does not know the class that has slots
@@ -66,17 +72,20 @@ class LeekTask(Task):
 
         `run_after` is when the task may start, or how long from now.
         """
+        if unknown := options.keys() - OPTIONS:
+            raise TypeError(f"{min(unknown)!r} is no option. There are: {', '.join(OPTIONS)}.")
         if isinstance(run_after, timedelta):
             run_after = timezone.now() + run_after
-        changes = options | {
+        given = options | {
             "priority": priority,
             "queue_name": queue_name,
             "run_after": run_after,
             "backend": backend,
         }
-        return replace(
-            self, **{name: value for name, value in changes.items() if value is not None}
-        )
+        changes = {name: value for name, value in given.items() if value is not None}
+        task = made(type(self), _values(self) | changes)  # a default given here is no gap to fill
+        task._check()
+        return task
 
 
 _OF_DJANGO = {spec.name for spec in fields(Task)}
@@ -95,11 +104,14 @@ def changed(task: Task, changes: Mapping[str, Any]) -> Task:
     """Return a task with other values; it is not validated, see `made`."""
     if all(getattr(task, name) == value for name, value in changes.items()):
         return task
-    values = {spec.name: getattr(task, spec.name) for spec in fields(task)}
-    return made(type(task), {**values, **changes})
+    return made(type(task), {**_values(task), **changes})
 
 
-def made(kind: type[Task], values: Mapping[str, Any]) -> Task:
+def _values(task: Task) -> dict[str, Any]:
+    return {spec.name: getattr(task, spec.name) for spec in fields(task)}
+
+
+def made(kind: type[AnyTask], values: Mapping[str, Any]) -> AnyTask:
     """Return a task of a class as it was enqueued.
 
     It is not validated: settings may have changed since, and so may what they allow.

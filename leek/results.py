@@ -19,6 +19,7 @@ from leek.framework import (
 from leek.models import FailedAttempts, FailedTasks, QueuedTasks, State
 from leek.outcome import Claimed, Success
 from leek.policy import NOTHING, restored
+from leek.policy_kinds import Key
 from leek.task import Task as StoredTask
 from leek.task import locate
 
@@ -179,16 +180,21 @@ def _task(stored: StoredTask, kept: dict[str, Any]) -> Task:
     }
     if not isinstance(found, Task):
         return made(LeekTask, values | _said(stored))
-    if stored.options or policy_of_task(found) is not NOTHING:
+    if isinstance(found, LeekTask) and (stored.options or policy_of_task(found) is not NOTHING):
         values |= _said(stored)
-    if callable(key := getattr(found, "key", None)):  # it was stored as what it had made
-        values["key"] = key
+        if _made(found.key, values["key"], stored.path):
+            values["key"] = found.key
     return changed(found, values)
 
 
 def _said(stored: StoredTask) -> dict[str, Any]:
     policy = restored(stored.options)
     return {name: getattr(policy, name) for name in OPTIONS}
+
+
+def _made(key: Key | None, kept: Key | None, path: str) -> bool:
+    """Tell whether a key was stored that a function had made: see `leek.policy.key_of`."""
+    return callable(key) and str(kept).startswith(f"{path}[")
 
 
 def _time(text: str | None) -> datetime | None:

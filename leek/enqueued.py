@@ -69,10 +69,10 @@ class Finish:
     def send(self) -> None:
         """Tell of it. Where the task has failed, Django's receivers find the error as handled."""
         with suppress(LeekError):  # what cannot be read has no result
-            if isinstance(self.outcome, Success):
-                _send(task_finished, results.result_of_success(self.outcome))
-            else:
+            if not isinstance(self.outcome, Success):
                 self._send_failure(self.outcome)
+            elif result := results.result_of_success(self.outcome):
+                _send(task_finished, result)
 
     def _send_failure(self, outcome: Failure | Crash) -> None:
         row = QueuedTasks.objects.filter(pk=outcome.claimed.id, state=State.FAILED).first()

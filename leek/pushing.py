@@ -9,7 +9,13 @@ from leek.context import captured
 from leek.exceptions import InvalidTask
 from leek.models import State, queue_database
 from leek.policy import NOTHING, Policy, check_atomic, policy_of, stored
-from leek.task import check_arguments, path_of, short_repr, unwrap
+from leek.task import (
+    check_arguments,
+    locate,
+    path_of,
+    short_repr,
+    unwrap,
+)
 
 TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 
@@ -73,8 +79,10 @@ def _content(
         raise InvalidTask(
             f"{path} is longer than 255 characters. Push a function of a shorter path."
         )
-    takes_context = bool((kept["enqueued"] or {}).get("takes_context"))
-    check_arguments(path, function, (None, *args) if takes_context else args, kwargs)
+    if (enqueued := kept["enqueued"]) is None:
+        _check_context(path, a_callable)
+    has_context = bool(enqueued and enqueued.get("takes_context"))
+    check_arguments(path, function, (None, *args) if has_context else args, kwargs)
     noted = policy_of(function) or NOTHING
     if said is NOTHING and noted is NOTHING:
         payload = serializer.dump_task(path, args, kwargs, mode, **kept)
@@ -90,6 +98,19 @@ def _content(
             DEFAULT_PRIORITY,
         ),
     }
+
+
+def _check_context(path: str, a_callable: Any) -> None:
+    """Raise InvalidTask where a function would lack the context that its Task promises it."""
+    if _takes_context(a_callable) or _takes_context(locate(path)):
+        raise InvalidTask(
+            f"{path} is a Task that takes a context, which it has only if it is enqueued."
+            f" Call {path.rpartition('.')[2]}.enqueue(...) instead of pushing it."
+        )
+
+
+def _takes_context(candidate: Any) -> bool:
+    return unwrap(candidate) is not candidate and bool(candidate.takes_context)
 
 
 def _check_policy(path: str, noted: Policy, said: Policy) -> None:

@@ -116,10 +116,12 @@ def result_of_start(claimed: Claimed, stored: StoredTask, started_at: datetime) 
     return _result(stored, claimed.id, TaskResultStatus.RUNNING, course)
 
 
-def result_of_success(outcome: Success) -> TaskResult:
-    """Return the result of a task that has succeeded; raise as `result_of` does."""
+def result_of_success(outcome: Success) -> TaskResult | None:
+    """Return the result of a task that has succeeded, as `result_of` does of its row."""
     claimed = outcome.claimed
     stored = serializer.load_task(claimed.payload, "json", config.ALIASES)
+    if stored.enqueued is None:
+        return None
     result = result_of_start(claimed, stored, outcome.started_at)
     value = serializer.load_value(outcome.result, "json")
     status = TaskResultStatus.SUCCESSFUL

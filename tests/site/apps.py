@@ -13,6 +13,10 @@ class TestSiteConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers that a test has asked for."""
+        if os.environ.get("TESTS_ENDS"):
+            from tests.site import ends
+
+            ends.connect()
         if name := os.environ.get("TESTS_RECEIVERS"):
             from tests.site import receivers
 

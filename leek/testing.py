@@ -8,6 +8,7 @@ run_pushed()
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import Max, Q
@@ -67,13 +68,14 @@ def pushed(a_callable: Callable[..., Any] | None = None) -> list[QueuedTasks]:
 def assert_pushed(a_callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> QueuedTasks:
     """Return the row of the latest task that was pushed with exactly these arguments.
 
-    They are compared as the task gets them, so after they were stored and read again. Raise
-    AssertionError, naming what was pushed instead.
+    They are compared as the task gets them, so after they were stored and read again: those of one
+    that was enqueued as JSON. Raise AssertionError, naming what was pushed instead.
     """
     path = path_of(unwrap(a_callable))
     wanted = load_task(dump_task(path, args, kwargs, "auto"), "auto")
     for row in reversed(pushed(a_callable)):
-        if _arguments(_task_of(row)) == _arguments(wanted):
+        task = _task_of(row)
+        if isinstance(task, Task) and _arguments(task) == _arguments(_as_stored(wanted, task)):
             return row
     raise AssertionError(f"{_call(path, wanted)} was not pushed. {_shown(pushed())}")
 
@@ -124,8 +126,25 @@ def _task_of(row: QueuedTasks) -> Task | LeekError:
         return error
 
 
-def _arguments(task: Task | LeekError) -> Any:
-    return (tuple(task.args), dict(task.kwargs)) if isinstance(task, Task) else task
+def _arguments(task: Task) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(task.args), dict(task.kwargs)
+
+
+def _as_stored(wanted: Task, task: Task) -> Task:
+    """Return a task with its arguments as they were stored if it came to the queue as another."""
+    if task.enqueued is None:
+        return wanted
+    args = [_as_json(each) for each in wanted.args]
+    return replace(wanted, args=args, kwargs={k: _as_json(v) for k, v in wanted.kwargs.items()})
+
+
+def _as_json(value: Any) -> Any:
+    from leek.framework import as_json  # who has enqueued a task has the framework
+
+    try:
+        return as_json(value)
+    except (TypeError, ValueError):  # it may equal anything, such as ANY
+        return value
 
 
 def _shown(rows: Sequence[QueuedTasks]) -> str:

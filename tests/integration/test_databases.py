@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,7 +16,11 @@ from django.utils import timezone
 
 from leek import leases, lifecycle, status
 from leek.api import push_many, push_task_to_queue
+from leek.framework import InvalidTask
 from leek.models import FailedAttempts, FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from leek.testing import run_pushed
+from tests.site.django_policies import write_and_fail
+from tests.site.django_tasks import succeed_at
 from tests.site.tasks import echo, noop
 from tests.support import ROOT, finish, manage, run, run_at
 
@@ -120,6 +125,24 @@ def the_admin_shows_what_there_is() -> None:
             assert client.get(reverse(f"{path}_change", args=[row.pk])).status_code == 200
 
 
+def what_is_enqueued_is_run_and_found() -> None:
+    result = succeed_at.enqueue(2)
+    assert QueuedTasks.objects.using("queue").get().pk == int(result.id)
+    assert not QueuedTasks.objects.using("default").exists()
+    (row,) = run_pushed(include_deferred=True)
+    assert row.state == State.SUCCESSFUL
+    result.refresh()
+    assert (result.return_value, result.attempts, len(result.errors)) == (1, 2, 1)
+    waiting = succeed_at.enqueue(2)
+    assert QueuedTasks.objects.get(pk=waiting.id).cancel()
+    waiting.refresh()
+    assert waiting.status == "FAILED"
+    atomic: Any = write_and_fail
+    with pytest.raises(InvalidTask, match='but the queue is in "queue"'):
+        atomic.enqueue("tag")
+    assert atomic.using(atomic="queue").enqueue("tag").status == "READY"
+
+
 @pytest.mark.parametrize("extra", [{}, {"TESTS_ROUTER": "1"}], ids=["DATABASE", "router"])
 @pytest.mark.parametrize(
     "function",
@@ -130,6 +153,7 @@ def the_admin_shows_what_there_is() -> None:
         related_rows_are_found,
         tasks_are_deleted_with_their_outcome,
         the_admin_shows_what_there_is,
+        what_is_enqueued_is_run_and_found,
     ],
     ids=lambda function: function.__name__,
 )

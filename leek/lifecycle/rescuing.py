@@ -53,11 +53,12 @@ def rescue(
 
 
 def _crashes(server_id: int, was_running: Collection[int] | None, max_crashes: int) -> list[Crash]:
-    """Return the crashes of the tasks that a dead server was running."""
+    """Return the crashes of the tasks that a dead server was running, since it claimed them."""
     owned = sets.owned(server_id)
     known = {"suspect": True} if was_running is None else {"pk__in": was_running}
     now = timezone.now()
+    rows = owned.filter(**known).order_by("pk").values_list("claimed_at", *Claimed._fields)
     return [
-        Crash(Claimed._make(row), now, now, "died", max_crashes)
-        for row in owned.filter(**known).order_by("pk").values_list(*Claimed._fields)
+        Crash(Claimed._make(claimed), min(claimed_at or now, now), now, "died", max_crashes)
+        for claimed_at, *claimed in rows
     ]

@@ -6,6 +6,7 @@ it is a package of its own. Where it is missing, such tasks are parked.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from types import ModuleType
 from typing import Any, Protocol
@@ -96,13 +97,15 @@ def announce_enqueued(rows: Iterable[QueuedTasks]) -> None:
 def finish_of(outcome: Outcome) -> Tidings | None:
     """Return what tells Django's framework of the end of a task; None if it has not ended there.
 
-    It is looked at quickly, so that one may turn out to be none when it is sent.
+    It is looked at quickly, so that one may turn out to be none when it is sent. Where the
+    framework is missing there is nobody to tell.
     """
     match outcome:
         case Success() | Failure() | Crash(is_last=True):
             if _MARK in outcome.claimed.payload:
-                tidings: Tidings = _enqueued().Finish(outcome)
-                return tidings
+                with suppress(CallableNotFound):
+                    tidings: Tidings = _enqueued().Finish(outcome)
+                    return tidings
     return None
 
 

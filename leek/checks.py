@@ -5,6 +5,7 @@ are started often, from cron and by monitoring: they look at leek's settings onl
 at its database and at mail backends as well.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import django
@@ -61,6 +62,26 @@ def _atomic_elsewhere() -> list[CheckMessage]:
     problem = atomic_refusal("Every task", DEFAULT_DB_ALIAS, alias)
     remedy = 'Leave out TASKS_QUEUE["ATOMIC_TASKS"], or put the queue into the default database.'
     return [Error(problem, remedy, id="leek.E004")]
+
+
+def check_backends() -> list[CheckMessage]:
+    """Return what is wrong with the aliases of TASKS that are leek's, as Django's own check does.
+
+    That one is not run by leek's commands, and looks at all aliases.
+    """
+    if not settings.is_overridden("TASKS"):  # type: ignore[misc]
+        return []
+    try:
+        from leek.backend import LeekBackend
+        from leek.framework import InvalidTaskBackend, task_backends
+    except ImportError:  # check_settings reports it
+        return []
+    messages: list[CheckMessage] = []
+    for alias in task_backends:
+        with suppress(InvalidTaskBackend):  # of somebody else: Django reports it
+            if isinstance(backend := task_backends[alias], LeekBackend):
+                messages += backend.check()
+    return messages
 
 
 def _framework_is_missing() -> list[CheckMessage]:

@@ -82,6 +82,14 @@ def write_at(context: TaskContext, attempt: int, tag: str) -> int:
     return len(context.task_result.errors)
 
 
+@task_with(atomic=True, takes_context=True, max_retries=2, retry_delay=0)
+async def write_slowly_at(context: TaskContext, attempt: int, tag: str) -> int:
+    await tasks.record_slowly(f"{tag} {context.attempt}")
+    if context.attempt < attempt:
+        raise ValueError(context.attempt)
+    return len(context.task_result.errors)
+
+
 @task_with(requires=["tcp:127.0.0.1:9", gate_is_open])
 def needy() -> None:
     """Need two services."""

@@ -45,6 +45,8 @@ class Command(LeekCommand):
         log_to_stderr(options["verbosity"])
         if options["max_memory"] and not chosen(options["isolate"], config.ISOLATE):
             raise CommandError("--max-memory replaces child processes: add --isolate.")
+        for wrong in checks.check_backends():  # its tasks would all fail
+            raise CommandError(f"{wrong.msg} {wrong.hint}")
         try:
             supervisor = Supervisor(server_options(options), pool_options(options))
         except PortInUse as error:

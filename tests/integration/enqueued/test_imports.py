@@ -156,11 +156,19 @@ def test_a_server_imports_the_framework_only_where_the_setting_names_leek(
     assert row.wait(60) == 3
 
 
-def test_a_setting_that_names_leek_is_checked(tmp_path: Path) -> None:
+def test_options_that_cannot_be_used_end_the_checks_and_the_server(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "wrong.py").write_text(
         "from tests.settings import *\n"
         'TASKS = {"default": {**TASKS["default"], "OPTIONS": {"max_tries": 3}}}\n'
     )
-    answer = manage("check", DJANGO_SETTINGS_MODULE="wrong", PYTHONPATH=f"{ROOT}:{tmp_path}")
-    assert "(leek.E006)" in answer.stderr
+    place = {"DJANGO_SETTINGS_MODULE": "wrong", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    answer = manage("check", **place)
+    assert answer.returncode == 1
+    assert answer.stderr.count("(leek.E006)") == 1
     assert "max_tries is no option of leek" in answer.stderr
+    answer = manage("leek_server", "--drain", "--port", "0", **place)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith('CommandError: TASKS["default"]: max_tries is no option')
+    assert answer.stderr.endswith('Correct TASKS["default"]["OPTIONS"].\n')

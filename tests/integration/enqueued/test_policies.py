@@ -244,9 +244,11 @@ def test_an_atomic_task_has_its_context_and_leaves_nothing_of_what_failed(
 ) -> None:
     start_server(*arguments)
     assert finished(site.write_and_fail.enqueue("undone")).status == "FAILED"
-    result = finished(site.write_at.enqueue(2, tag="attempt"))
-    assert (result.return_value, result.attempts) == (1, 2)
-    assert [run.tag for run in Runs.objects.all()] == ["attempt 2"]
+    for declared in (site.write_at, site.write_slowly_at):
+        result = finished(declared.enqueue(2, tag=declared.name))
+        assert (result.return_value, result.attempts) == (1, 2)
+    tags = [run.tag for run in Runs.objects.order_by("pk")]
+    assert tags == ["write_at 2", "write_slowly_at 2"]
 
 
 def test_the_options_of_an_alias_may_be_atomic() -> None:

@@ -66,13 +66,3 @@ def leave() -> None:
 @task
 def return_an_object() -> object:
     return object()
-
-
-@task(backend="other")
-def elsewhere(number: int) -> int:
-    return number
-
-
-@task(backend="mail", queue_name="news", priority=3)
-def send_news() -> None:
-    pass

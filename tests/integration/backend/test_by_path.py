@@ -37,12 +37,12 @@ class TestPush:
         assert f"Task {row.pk} {CONTEXT}: succeeded" in explained.stdout
 
     def test_pushes_the_function_of_a_task_of_another_backend(self) -> None:
-        run("leek_push", "tests.site.django_tasks.elsewhere", "--args=[1]")
+        run("leek_push", "tests.site.django_aliases.elsewhere", "--args=[1]")
         row = QueuedTasks.objects.get()
         assert '"enqueued"' not in row.payload
 
     def test_leaves_queue_and_priority_to_the_task(self) -> None:
-        run("leek_push", "tests.site.django_tasks.send_news")
+        run("leek_push", "tests.site.django_aliases.send_news")
         run("leek_push", "tests.site.policies.impatient", '--args=["x"]')
         first, second = QueuedTasks.objects.order_by("pk")
         assert (first.queue, first.priority) == ("news", 3)

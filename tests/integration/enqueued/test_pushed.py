@@ -3,15 +3,12 @@
 from typing import Any
 
 import pytest
-from django.core.management.base import CommandError
 from django.test import override_settings
-from django.utils import timezone
 
 from leek import exceptions
 from leek.api import push_many, push_task_to_queue, using
 from leek.framework import TaskResultDoesNotExist, task_backends, task_finished, task_started
 from leek.models import QueuedTasks
-from leek.pushing import new_rows
 from leek.serializer import load_task
 from leek.task import find
 from leek.testing import run_pushed
@@ -19,7 +16,7 @@ from tests.conftest import StartServer
 from tests.settings import FRAMEWORK
 from tests.site import django_policies, django_tasks, tasks
 from tests.site.models import Runs
-from tests.support import run, wait_until
+from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -80,12 +77,10 @@ def test_a_task_that_takes_a_context_is_to_be_enqueued(a_callable: Any, args: An
     assert not QueuedTasks.objects.exists()
 
 
-def test_a_task_that_takes_a_context_is_pushed_neither_by_path_nor_by_a_schedule() -> None:
-    path = "tests.site.django_tasks.tell_context"
-    with pytest.raises(CommandError, match="takes a context"):
-        run("leek_push", path, "--args", "[5]")
+def test_the_function_of_a_task_that_takes_a_context_is_not_pushed() -> None:
+    function = find("tests.site.django_tasks.tell_context")
     with pytest.raises(exceptions.InvalidTask, match="takes a context"):
-        new_rows([(find(path), [5], {})], timezone.now(), "auto")  # as the scheduler does
+        push_task_to_queue(function, 5)
 
 
 def test_a_task_by_another_name_is_not_pushed_without_its_context() -> None:
@@ -97,12 +92,6 @@ def test_a_task_by_another_name_is_not_pushed_without_its_context() -> None:
 
 def plain_with_context(context: Any, number: int) -> int:
     return number
-
-
-def test_leek_push_pushes_the_function_of_a_task() -> None:
-    assert run("leek_push", "tests.site.django_tasks.add", "--args", "[1, 2]").startswith("Pushed")
-    (row,) = run_pushed()
-    assert row.result == 3
 
 
 # What looks like an enqueued task and is none

@@ -72,8 +72,9 @@ class LeekTask(Task):
 
         `run_after` is when the task may start, or how long from now.
         """
-        if unknown := options.keys() - OPTIONS:
-            raise TypeError(f"{min(unknown)!r} is no option. There are: {', '.join(OPTIONS)}.")
+        known = [spec.name for spec in fields(self) if spec.name not in _OF_DJANGO]
+        if unknown := options.keys() - known:
+            raise TypeError(f"{min(unknown)!r} is no option. There are: {', '.join(known)}.")
         if isinstance(run_after, timedelta):
             run_after = timezone.now() + run_after
         given = options | {

@@ -36,6 +36,11 @@ TASKS = {
     "default": {"BACKEND": "leek.backend.LeekBackend"},
     "mail": {"BACKEND": "leek.backend.LeekBackend", "QUEUES": ["mail", "news"]},
     "any": {"BACKEND": "leek.backend.LeekBackend", "QUEUES": []},
+    "labelled": {
+        "BACKEND": "tests.site.backends.LabellingBackend",
+        "OPTIONS": {"PREFIX": "shop-", "max_retries": 2, "retry_delay": 0},
+    },
+    "plain": {"BACKEND": "tests.site.backends.PlainBackend"},
     "other": {"BACKEND": f"{FRAMEWORK}.backends.immediate.ImmediateBackend", "QUEUES": []},
 }
 MIDDLEWARE = [

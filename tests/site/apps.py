@@ -21,3 +21,7 @@ class TestSiteConfig(AppConfig):
             from tests.site import receivers
 
             receivers.connect(name)
+        if name := os.environ.get("TESTS_FRAMEWORK_RECEIVERS"):
+            from tests.site import framework_receivers
+
+            framework_receivers.connect(name)

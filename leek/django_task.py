@@ -76,7 +76,7 @@ class LeekTask(Task):
         if unknown := options.keys() - known:
             raise TypeError(f"{min(unknown)!r} is no option. There are: {', '.join(known)}.")
         if isinstance(run_after, timedelta):
-            run_after = timezone.now() + run_after
+            run_after = _from_now(run_after)
         given = options | {
             "priority": priority,
             "queue_name": queue_name,
@@ -87,6 +87,13 @@ class LeekTask(Task):
         task = made(type(self), _values(self) | changes)  # a default given here is no gap to fill
         task._check()
         return task
+
+
+def _from_now(delay: timedelta) -> datetime:
+    try:
+        return timezone.now() + delay
+    except OverflowError:
+        raise InvalidTask(f"run_after is {delay!r}, which is after the year 9999.") from None
 
 
 _OF_DJANGO = {spec.name for spec in fields(Task)}

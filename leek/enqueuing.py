@@ -20,6 +20,7 @@ from leek.framework import (
     Task,
     as_json,
 )
+from leek.policy_kinds import checked
 from leek.pushing import new_rows
 from leek.schedule import Schedule
 from leek.serializer import culprit
@@ -32,15 +33,16 @@ def enqueued_row(
 
     Its arguments are those of `json_arguments`. Raise leek's InvalidTask where it cannot be stored.
     """
+    queue, priority = checked("queue", task.queue_name), int(task.priority)
     (row,) = new_rows(
         [(task.func, args, kwargs)],
         now,
         "json",
         said=policy_of_task(task),
         run_after=task.run_after,
-        enqueued=_kept(task, alias, now),
+        enqueued=_kept(task, alias, now, queue, priority),
     )
-    return row | {"queue": task.queue_name, "priority": int(task.priority)}
+    return row | {"queue": queue, "priority": priority}
 
 
 def recurring_row(task: LeekTask, schedule: Schedule, now: datetime) -> dict[str, Any]:
@@ -71,12 +73,12 @@ def json_arguments(
     return list(args), dict(kwargs)
 
 
-def _kept(task: Task, alias: str, now: datetime) -> dict[str, Any]:
+def _kept(task: Task, alias: str, now: datetime, queue: str, priority: int) -> dict[str, Any]:
     kept: dict[str, Any] = {"at": now.isoformat(), "backend": alias}
-    if task.queue_name != DEFAULT_TASK_QUEUE_NAME:
-        kept["queue_name"] = task.queue_name
-    if task.priority != DEFAULT_TASK_PRIORITY:
-        kept["priority"] = task.priority
+    if queue != DEFAULT_TASK_QUEUE_NAME:
+        kept["queue_name"] = queue
+    if priority != DEFAULT_TASK_PRIORITY:
+        kept["priority"] = priority
     if task.run_after is not None:
         kept["run_after"] = task.run_after.isoformat()
     if task.takes_context:

@@ -105,7 +105,7 @@ def _key(value: Any) -> Key:
 def _queue(value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_QUEUE:
         raise ValueError
-    return str(value)  # what is equal to one, such as a member of TextChoices
+    return str.__str__(value)  # of a member of TextChoices, or of another enumeration, its value
 
 
 def _priority(value: Any) -> int:

@@ -1,6 +1,7 @@
 """Enqueuing tasks, which a server runs, and looking at their results."""
 
 import threading
+import enum
 from contextlib import suppress
 from dataclasses import FrozenInstanceError
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -38,6 +39,24 @@ from tests.support import wait_until
 pytestmark = pytest.mark.usefixtures("server")
 
 later = timedelta(hours=1)
+
+
+class Queues(models.TextChoices):
+    """The queues of a site, by name."""
+
+    LETTERS = "letters"
+
+
+class PlainQueues(str, enum.Enum):  # noqa: UP042 (sites have these)
+    """The same, without Django."""
+
+    LETTERS = "letters"
+
+
+class Urgency(models.IntegerChoices):
+    """The priorities of a site, by name."""
+
+    HIGH = 7
 
 
 def enqueued_later(calls: Calls = SYNC, a_task: Any = tasks.add, *args: Any) -> TaskResult:
@@ -163,6 +182,16 @@ def test_a_result_has_the_task_as_it_was_enqueued() -> None:
         assert found.task == made
         assert type(found.task) is type(made)
         assert found.backend == "any"
+
+
+@in_both_ways
+@pytest.mark.parametrize("queue", [Queues.LETTERS, PlainQueues.LETTERS], ids=["Django", "Python"])
+def test_queue_and_priority_may_be_members_of_enumerations(calls: Calls, queue: str) -> None:
+    made = tasks.add.using(backend="any", queue_name=queue, priority=Urgency.HIGH)
+    result = calls.run(made, 1, 2)
+    assert result.return_value == 3
+    assert (result.task.queue_name, result.task.priority) == ("letters", 7)
+    assert QueuedTasks.objects.get(pk=int(result.id)).queue == "letters"
 
 
 @in_both_ways

@@ -149,6 +149,11 @@ def test_run_after_may_be_how_long_from_now() -> None:
     assert before <= made.run_after - timedelta(hours=1) <= timezone.now()
 
 
+def test_run_after_has_to_be_a_time_that_python_knows() -> None:
+    with pytest.raises(InvalidTask, match="after the year 9999"):
+        tasks.add.using(run_after=timedelta.max)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("priority", [-100, 0, 100, 3.0])
 def test_priorities_reach_from_minus_100_to_100(priority: int) -> None:
     assert tasks.add.using(priority=priority).priority == priority

@@ -70,6 +70,7 @@ class LeekBackend(BaseTaskBackend):
         stored, TypeError or ValueError where an argument is not JSON.
         """
         from leek import enqueuing, results, storing
+        from leek.receivers import tell
 
         self.validate_task(task)
         if problem := _problem(lambda: self.policy):
@@ -81,7 +82,7 @@ class LeekBackend(BaseTaskBackend):
             raise InvalidTask(str(error)) from error
         (row,) = storing.store([values])
         result = results.result_to_come(row, task, args, kwargs, self.alias)
-        task_enqueued.send(type(self), task_result=result)
+        tell(task_enqueued, type(self), task_result=result)
         storing.start([row])
         return self.get_result(result.id) if row.is_finished else result
 

@@ -1,11 +1,12 @@
 """The signals of the framework and the records of its log, where tasks are enqueued and run."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import transaction
 
 from leek.backend import LeekBackend
@@ -22,6 +23,7 @@ from tests.integration.backend.contract.framework import (
     task_enqueued,
 )
 from tests.site import django_tasks as tasks
+from tests.site import receivers
 from tests.support import LeekServer, wait_until
 
 pytestmark = [pytest.mark.usefixtures("server"), pytest.mark.logs_errors]
@@ -76,6 +78,27 @@ def test_a_task_is_told_of_in_the_transaction_that_enqueues_it() -> None:
             transaction.set_rollback(True)
     finally:
         task_enqueued.disconnect(look)
+
+
+@in_both_ways
+@pytest.mark.parametrize("receiver", [receivers.fail, receivers.break_transaction])
+@pytest.mark.parametrize("in_transaction", [False, True], ids=["alone", "in a transaction"])
+def test_receivers_that_raise_do_no_harm_where_a_task_is_enqueued(
+    calls: Calls,
+    receiver: Callable[..., None],
+    in_transaction: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    task_enqueued.connect(receiver)
+    try:
+        with transaction.atomic() if in_transaction else nullcontext():
+            result = calls.enqueue(tasks.add, 1, 2)
+            assert tasks.add.get_result(result.id).id == result.id
+    finally:
+        task_enqueued.disconnect(receiver)
+        Group.objects.all().delete()
+    assert calls.finished(result).return_value == 3
+    assert f"Error calling {receiver.__name__}" in caplog.text
 
 
 def test_a_task_that_is_refused_is_not_told_of() -> None:

@@ -176,6 +176,30 @@ def test_a_server_takes_the_tasks_of_its_queues_only(start: Start) -> None:
 # Other processes
 
 
+@pytest.mark.logs_errors
+def test_a_task_whose_server_dies_has_an_error_of_that_attempt(
+    start: Start, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    server = start()
+    result = tasks.wait_at.enqueue(str(gate))
+    wait_until(Path(f"{gate}.begun").exists, "the start")
+    result.refresh()
+    first = result.started_at
+    server.kill()
+    gate.touch()
+    start(port=server.port)
+    SYNC.finished(result)
+    assert result.return_value == "through"
+    assert result.attempts == len(result.worker_ids) == 2
+    assert len({*result.worker_ids}) == 2
+    assert [error.exception_class for error in result.errors] == [WorkerLost]
+    assert first is not None
+    assert result.started_at is not None
+    assert result.last_attempted_at is not None
+    assert first <= result.started_at < result.last_attempted_at
+
+
 def test_a_result_is_found_from_another_process(start: Start) -> None:
     start()
     result = SYNC.run(tasks.add, 40, 2)

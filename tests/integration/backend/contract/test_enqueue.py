@@ -1,7 +1,7 @@
 """Enqueuing tasks, which a server runs, and looking at their results."""
 
-import threading
 import enum
+import threading
 from contextlib import suppress
 from dataclasses import FrozenInstanceError
 from datetime import timedelta

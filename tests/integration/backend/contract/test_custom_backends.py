@@ -6,6 +6,7 @@ from typing import Any
 
 import django
 import pytest
+from django.core.checks import run_checks
 from django.test import modify_settings, override_settings
 
 from leek.backend import LeekBackend
@@ -18,6 +19,7 @@ from tests.integration.backend.contract.framework import (
     Task,
     TaskResult,
     TaskResultStatus,
+    by_class_of_task,
     in_both_ways,
     of_each_kind,
     task,
@@ -64,7 +66,7 @@ def test_a_task_is_of_the_class_of_its_backend() -> None:
     ]
 
 
-@pytest.mark.skipif(django.VERSION < (6, 1), reason="Django 6.1 gives tasks more attributes")
+@by_class_of_task
 def test_the_decorator_takes_the_attributes_of_that_class() -> None:
     made: Any = task(backend="labelled", label="red", max_retries=7)(sum_up)  # type: ignore[call-overload]
     assert (type(made), made.label, made.max_retries) == (LabelledTask, "red", 7)
@@ -204,3 +206,16 @@ def test_a_check_misses_the_app() -> None:
     with modify_settings(INSTALLED_APPS={"remove": "leek"}):
         (message,) = task_backends["default"].check()
     assert (message.id, message.hint) == ("leek.E005", 'Add "leek" to INSTALLED_APPS.')
+
+
+@pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django has the framework from 6.0 on")
+def test_a_check_misses_the_app_of_the_framework() -> None:
+    assert run_checks(tags=["leek_settings"]) == []
+    with modify_settings(INSTALLED_APPS={"remove": "django_tasks"}):
+        messages = run_checks(tags=["leek_settings"])
+    assert {message.id for message in messages} == {"leek.E007"}
+    assert [message.msg.partition(" ")[0] for message in messages] == [
+        'TASKS["default"]',
+        'TASKS["mail"]',
+        'TASKS["any"]',
+    ]

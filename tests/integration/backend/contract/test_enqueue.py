@@ -353,6 +353,26 @@ def test_a_task_that_was_pushed_has_no_result_for_the_framework(calls: Calls) ->
         calls.result(default_task_backend, str(row.pk))
 
 
+@in_both_ways
+def test_a_task_that_cannot_be_imported_has_no_result(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = enqueued_later(calls)
+    with monkeypatch.context() as patch:
+        patch.delattr(tasks, "add")
+        with pytest.raises(TaskResultDoesNotExist, match="cannot be read"):
+            calls.result(default_task_backend, result.id)
+    assert calls.result(default_task_backend, result.id) == result
+
+
+@in_both_ways
+def test_a_task_that_is_damaged_has_no_result(calls: Calls) -> None:
+    result = enqueued_later(calls)
+    QueuedTasks.objects.filter(pk=int(result.id)).update(payload="damaged")
+    with pytest.raises(TaskResultDoesNotExist, match="cannot be read"):
+        calls.result(default_task_backend, result.id)
+
+
 # Results
 
 

@@ -17,6 +17,7 @@ from tests.integration.backend.contract.framework import (
     InvalidTask,
     InvalidTaskBackend,
     Task,
+    by_class_of_task,
     by_import_path,
     default_task_backend,
     in_each_way_of_copying,
@@ -74,6 +75,14 @@ def test_the_decorator_takes_the_attributes_of_a_task() -> None:
     made: Any = task(priority=7, queue_name="news", backend="mail", takes_context=True)(of_context)
     found = (made.priority, made.queue_name, made.backend, made.takes_context)
     assert found == (7, "news", "mail", True)
+
+
+@by_class_of_task
+def test_the_decorator_takes_the_policies_of_leek() -> None:
+    made: Any = task(max_retries=5, timeout=timedelta(seconds=30), retry_on=OSError)(sum_up)  # type: ignore[call-overload]
+    assert (made.max_retries, made.timeout, made.retry_on) == (5, 30.0, (OSError,))
+    with pytest.raises(InvalidTask, match="max_retries is 0"):
+        task(max_retries=0)(sum_up)  # type: ignore[call-overload]
 
 
 @of_both_kinds

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
-# Each database has its own, so that the suite may run on several at once. All are below those that
-# systems give to whoever asks for any port.
+# Each database has its own, and each process that runs tests a part of them, so that they may run
+# beside each other. All are below those that systems give to whoever asks for any port.
 PORTS = {
     "sqlite": range(20_000, 23_000),
     "postgresql": range(23_000, 26_000),
     "mysql": range(26_000, 29_000),
 }
 OTHER_PORTS = range(29_000, 32_000)  # for programs that know no database
+MOST_PROCESSES = 16  # that pytest-xdist may start without them sharing ports
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_PROCESSES
 LOGGED_ERROR = re.compile(
     r"^\S+ \S+ (?:ERROR|CRITICAL) .*|.*(?:Traceback|Exception in thread|Exception ignored).*",
     re.MULTILINE,
@@ -63,7 +65,7 @@ def is_gone(process: int) -> bool:
 def free_port() -> int:
     """Return a port that nobody listens at, and that nobody gets who asks for just any port."""
     while True:
-        port = secrets.choice(PORTS.get(connection.vendor, OTHER_PORTS))
+        port = secrets.choice(PORTS.get(connection.vendor, OTHER_PORTS)[_PROCESS::MOST_PROCESSES])
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 

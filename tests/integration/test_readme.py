@@ -794,7 +794,8 @@ def assert_runs_here(command: str) -> None:
     """Assert that a command line of the virtual environment names what there is."""
     python, *arguments = shlex.split(command)
     assert python == ".venv/bin/python"
-    if arguments == ["-m", "pytest"]:
+    if arguments[:2] == ["-m", "pytest"]:
+        assert arguments[2:] == ["-n", "auto", "--dist", "loadfile"]
         return
     script, name, *options = arguments
     assert (script, name) == ("testproject/manage.py", "demo")

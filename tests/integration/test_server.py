@@ -298,7 +298,7 @@ class TestTheServer:
         self, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         start_server(LEEK_POLL_INTERVAL="0.05")
-        monkeypatch.setattr("leek.api.hint", lambda: None)
+        monkeypatch.setattr("leek.storing.hint", lambda: None)
         push_task_to_queue(tasks.add, 1, 2).wait(60)
         using(run_after=timedelta(seconds=0.1)).push(tasks.add, 1, 2).wait(60)
 

@@ -10,9 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -63,11 +64,20 @@ def is_gone(process: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at, and that nobody gets who asks for just any port."""
-    while True:
-        port = secrets.choice(PORTS.get(connection.vendor, OTHER_PORTS)[_PROCESS::MOST_PROCESSES])
+    """Return a port that nobody listens at, and that nobody gets who asks for just any port.
+
+    It was not returned before for long, because one may be kept for who will listen there later.
+    """
+    for port in _ports(connection.vendor):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise AssertionError("unreachable")
+
+
+@cache
+def _ports(vendor: str) -> Iterator[int]:
+    ports = PORTS.get(vendor, OTHER_PORTS)[_PROCESS::MOST_PROCESSES]
+    return itertools.cycle(secrets.SystemRandom().sample(ports, len(ports)))
 
 
 def environment(**extra: str) -> dict[str, str]:

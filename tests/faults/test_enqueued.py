@@ -7,7 +7,7 @@ import pytest
 
 from leek.models import QueuedTasks
 from tests.conftest import StartServer
-from tests.integration.enqueued.outcomes import errors_of, finished
+from tests.integration.backend.outcomes import errors_of, finished
 from tests.site import django_policies
 from tests.site.models import Runs
 from tests.support import run, wait_until

@@ -16,7 +16,7 @@ from leek.models import FailedAttempts, FailedTasks, QueuedTasks, State, Status,
 from leek.serializer import dump_task, load_task
 from leek.testing import run_pushed
 from tests.conftest import StartServer
-from tests.integration.enqueued.outcomes import errors_of, finished
+from tests.integration.backend.outcomes import errors_of, finished
 from tests.site import django_policies, django_tasks
 from tests.site.models import Runs
 from tests.support import run, wait_until

@@ -11,7 +11,7 @@ from leek.framework import InvalidTask, InvalidTaskBackend, task_backends
 from leek.models import QueuedTasks
 from leek.testing import run_pushed
 from tests.conftest import StartServer
-from tests.integration.enqueued.outcomes import finished
+from tests.integration.backend.outcomes import finished
 from tests.settings import TASKS
 from tests.site import django_tasks
 from tests.site.models import Runs

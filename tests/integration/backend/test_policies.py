@@ -18,7 +18,7 @@ from leek.policy import policy
 from leek.testing import run_pushed
 from tests import settings
 from tests.conftest import StartServer
-from tests.integration.enqueued.outcomes import errors_of, finished
+from tests.integration.backend.outcomes import errors_of, finished
 from tests.site import django_policies, django_tasks, tasks
 from tests.site.django_policies import TAKES_KEYWORDS
 from tests.site.models import Runs

@@ -9,13 +9,7 @@ from leek.context import captured
 from leek.exceptions import InvalidTask
 from leek.models import State, queue_database
 from leek.policy import NOTHING, Policy, check_atomic, policy_of, stored
-from leek.task import (
-    check_arguments,
-    locate,
-    path_of,
-    short_repr,
-    unwrap,
-)
+from leek.task import check_arguments, locate, path_of, short_repr, unwrap
 
 TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 

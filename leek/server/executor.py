@@ -50,6 +50,11 @@ class Attempt(NamedTuple):
     conditions: Conditions
 
     @property
+    def beginning(self) -> tuple[Claimed, Task, datetime]:
+        """What the contract has to know when it begins."""
+        return self.claimed, self.task, self.started_at
+
+    @property
     def timeout(self) -> float | None:
         """How many seconds it may run, None for no limit."""
         return self.terms.timeout
@@ -107,7 +112,7 @@ class Executor:
         self._surround(attempt)
         try:
             await announce_start_in_loop(attempt.claimed)
-            task = await attempt.contract.begin_in_loop(*attempt[:3])
+            task = await attempt.contract.begin_in_loop(*attempt.beginning)
             value = await task.run_in_loop(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (CancelledError does, too)
             return self.raised(attempt, error)
@@ -159,7 +164,7 @@ class Executor:
     def _attempt(self, attempt: Attempt) -> Outcome:
         try:
             announce_start(attempt.claimed)
-            task = attempt.contract.begin(*attempt[:3])
+            task = attempt.contract.begin(*attempt.beginning)
             value = task.run(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
             return self.raised(attempt, error)

@@ -1060,7 +1060,7 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     assert not unbuilt & own
     assert named >= own
     chaos_and_outage = {"--break", "--count", "--database", "--mails", "--minutes", "--seed"}
-    others = chaos_and_outage | {"--seeds", "--once", "--rounds", "--verbosity"}
+    others = chaos_and_outage | {"--seeds", "--once", "--rounds", "--verbosity", "--dist"}
     assert named - own - options_of_others() <= others
     record = logging.makeLogRecord({})
     own_names = {name for name in vars(record) if name.startswith("leek_")} | table_names()

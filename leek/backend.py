@@ -5,6 +5,7 @@ package that backports the framework.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -41,6 +42,10 @@ class LeekBackend(BaseTaskBackend):
     supports_get_result = True
     supports_priority = True
 
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        self._has_names = not isinstance(params.get("QUEUES"), str)
+
     @cached_property
     def policy(self) -> Policy:
         """What OPTIONS say of the tasks of this alias; raise leek's InvalidTask."""
@@ -55,11 +60,18 @@ class LeekBackend(BaseTaskBackend):
 
     def validate_task(self, task: Task) -> None:
         """Raise InvalidTask where a task cannot be run."""
+        run_after: object = task.run_after
+        if not isinstance(run_after, datetime | None):
+            raise InvalidTask(f"run_after is {run_after!r}. Give a datetime or a timedelta.")
+        if problem := _problem(partial(checked, "queue", task.queue_name)):
+            raise InvalidTask(problem)
+        if self.queues and task.queue_name not in self.queues:
+            known = ", ".join(sorted(self.queues))
+            raise InvalidTask(
+                f"Queue '{task.queue_name}' is not valid for backend. Add it to"
+                f' TASKS["{self.alias}"]["QUEUES"], where there are: {known}.'
+            )
         super().validate_task(task)
-        try:
-            checked("queue", task.queue_name)
-        except exceptions.InvalidTask as error:
-            raise InvalidTask(str(error)) from error
 
     # What knows the tables is imported late: tasks may be defined before Django has set these up.
 
@@ -119,6 +131,10 @@ class LeekBackend(BaseTaskBackend):
         if problem := _problem(lambda: self.policy):
             remedy = f'Correct {place}["OPTIONS"].'
             messages.append(Error(f"{place}: {problem}", remedy, id="leek.E006"))
+        if not self._has_names:
+            remedy = f'Make {place}["QUEUES"] a list of names.'
+            messages.append(Error(f"{place}: QUEUES is a text.", remedy, id="leek.E006"))
+            return messages
         for queue in sorted(self.queues, key=repr):
             if problem := _problem(partial(checked, "queue", queue)):
                 remedy = f'Correct {place}["QUEUES"].'

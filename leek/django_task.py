@@ -72,9 +72,10 @@ class LeekTask(Task):
 
         `run_after` is when the task may start, or how long from now.
         """
-        known = [spec.name for spec in fields(self) if spec.name not in _OF_DJANGO]
-        if unknown := options.keys() - known:
-            raise TypeError(f"{min(unknown)!r} is no option. There are: {', '.join(known)}.")
+        own = [spec.name for spec in fields(self) if spec.name not in _OF_DJANGO]
+        if unknown := options.keys() - own:
+            known = ", ".join(["priority", "queue_name", "run_after", "backend", *own])
+            raise TypeError(f"{min(unknown)!r} is no option. There are: {known}.")
         if isinstance(run_after, timedelta):
             run_after = _from_now(run_after)
         given = options | {

@@ -54,7 +54,12 @@ class Enqueued:
 
     def dump(self, value: Any, mode: str) -> str | None:
         """Return what it has returned as JSON; raise TypeError or ValueError if it is not."""
-        return serializer.dump_exactly(as_json(value))
+        try:
+            plain = as_json(value)
+        except (TypeError, ValueError) as error:
+            refused = serializer.culprit({"the return value": value}, as_json)
+            raise type(error)(refused) from None
+        return serializer.dump_exactly(plain)
 
 
 CONTRACT = Enqueued()

@@ -20,7 +20,7 @@ from leek.conf import config
 from leek.exceptions import InvalidTask
 from leek.policy_kinds import Key, checked
 from leek.retry import Delay, Errors, RetryPolicy
-from leek.task import find, path_of, short_repr, unwrap
+from leek.task import find, path_of, unwrap
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -153,9 +153,9 @@ def policy(**options: Unpack[PolicyOptions]) -> Callable[[F], F]:
 
     def annotate(function: F) -> F:
         if unwrap(function) is not function:
+            name = unwrap(function).__qualname__
             raise InvalidTask(
-                f"{short_repr(function)} is a Task already. Put @policy below @task, next to the"
-                " function."
+                f"{name} is a Task already. Put @policy below @task, next to the function."
             )
         setattr(function, ATTRIBUTE, noted)
         return function

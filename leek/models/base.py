@@ -3,9 +3,13 @@
 from typing import Any, TypeVar
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import models, router
 
 from leek.conf import config
+
+if not apps.is_installed("leek"):
+    raise ImproperlyConfigured('leek needs its tables. Add "leek" to INSTALLED_APPS.')
 
 Row = TypeVar("Row", bound=models.Model, covariant=True)
 

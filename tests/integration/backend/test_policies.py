@@ -126,7 +126,9 @@ def test_a_wrong_option_is_refused_at_once(name: str, value: Any) -> None:
 
 
 def test_an_option_that_there_is_not_is_refused_at_once() -> None:
-    with pytest.raises(TypeError, match=r"'max_tries' is no option\. There are: max_retries, "):
+    with pytest.raises(
+        TypeError, match=r"'max_tries' is no option\. There are: priority, queue_name, "
+    ):
         site.tell.using(max_tries=3)
     with pytest.raises(TypeError, match="'queue' is no option"):
         site.tell.using(queue="mail")

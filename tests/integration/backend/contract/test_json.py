@@ -170,4 +170,6 @@ def test_a_return_value_that_json_has_not_fails_the_task_at_once(
 
 def test_the_error_of_a_return_value_says_what_is_wrong() -> None:
     (error,) = SYNC.run(tasks.give, "an object").errors
-    assert error.traceback.endswith("TypeError: Unsupported type: <class 'object'>\n")
+    assert error.traceback.endswith(
+        "TypeError: the return value: Unsupported type: <class 'object'>\n"
+    )

@@ -174,7 +174,7 @@ def test_a_task_that_cannot_return_its_value_is_told_of_as_failed(told: Told) ->
     result = SYNC.run(tasks.give, "an object")
     started, finished = all_told(told, result, 2)
     assert (started["status"], finished["status"]) == ("RUNNING", "FAILED")
-    assert finished["handled"] == "TypeError: Unsupported type: <class 'object'>"
+    assert finished["handled"] == "TypeError: the return value: Unsupported type: <class 'object'>"
 
 
 @of_each_kind(tasks.succeed_at, tasks.succeed_async_at)

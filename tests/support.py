@@ -1,5 +1,6 @@
 """Real servers in processes of their own, waiting for conditions, and finished tasks."""
 
+import atexit
 import itertools
 import os
 import re
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
-# Each database has its own, and each process that runs tests a part of them, so that they may run
+# Each database has its own, and each process that runs tests a block of them, so that they may run
 # beside each other. All are below those that systems give to whoever asks for any port.
 PORTS = {
     "sqlite": range(20_000, 23_000),
@@ -35,8 +36,7 @@ PORTS = {
     "mysql": range(26_000, 29_000),
 }
 OTHER_PORTS = range(29_000, 32_000)  # for programs that know no database
-MOST_PROCESSES = 16  # that pytest-xdist may start without them sharing ports
-_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_PROCESSES
+BLOCK = 200  # ports
 LOGGED_ERROR = re.compile(
     r"^\S+ \S+ (?:ERROR|CRITICAL) .*|.*(?:Traceback|Exception in thread|Exception ignored).*",
     re.MULTILINE,
@@ -76,8 +76,14 @@ def free_port() -> int:
 
 @cache
 def _ports(vendor: str) -> Iterator[int]:
-    ports = PORTS.get(vendor, OTHER_PORTS)[_PROCESS::MOST_PROCESSES]
-    return itertools.cycle(secrets.SystemRandom().sample(ports, len(ports)))
+    """Return ports of a block that is this process's own as long as it listens at the first."""
+    ports = PORTS.get(vendor, OTHER_PORTS)
+    for start in range(0, len(ports), BLOCK):
+        first, *others = ports[start : start + BLOCK]
+        with suppress(OSError):
+            atexit.register(socket.create_server(("127.0.0.1", first)).close)
+            return itertools.cycle(secrets.SystemRandom().sample(others, len(others)))
+    raise AssertionError(f"other processes have all ports from {ports[0]} to {ports[-1]}")
 
 
 def environment(**extra: str) -> dict[str, str]:

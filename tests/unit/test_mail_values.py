@@ -204,5 +204,5 @@ def test_a_header_that_cannot_be_sent_is_refused_at_once() -> None:
     message, part = plain(), MIMEText("x")
     part["X-Odd"] = Header("ü", "utf-8")  # type: ignore[assignment]
     message.attachments.append(part)
-    with pytest.raises(TypeError, match="Header"):
+    with pytest.raises((TypeError, AttributeError), match="Header"):
         values_of(message)

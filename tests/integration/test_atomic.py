@@ -13,7 +13,7 @@ from leek.models import QueuedTasks, Status
 from tests.conftest import StartServer
 from tests.site import policies, tasks
 from tests.site.models import Runs
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -135,7 +135,7 @@ def test_the_writes_of_a_zombie_are_undone(start_server: StartServer, tmp_path: 
     row = push_task_to_queue(policies.wait_and_write, str(gate), "written")
     wait_until(Path(f"{gate}.begun").exists)
     zombie.freeze()
-    successor = start_server(port=zombie.port + 1, LEEK_LEASE="1")
+    successor = start_server(port=free_port(), LEEK_LEASE="1")
     wait_until(lambda: "is dead" in successor.log, "the rescue")
     gate.touch()
     row.wait(60)

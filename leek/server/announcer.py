@@ -11,7 +11,6 @@ from leek.outcome import Outcome
 from leek.server.journal import journal
 from leek.server.service import LateService, Outage, distrust_after
 
-MOST_AT_ONCE = 100
 MOST_WAITING = 10_000  # signals, from which on further ones are dropped
 
 
@@ -35,18 +34,13 @@ class Announcer(LateService):
                 self._put(tidings)
 
     def run_once(self) -> None:
-        """Wait for signals, and send those that are there, but not too many at once."""
+        """Wait for a signal, and send it."""
         rested = time.monotonic()
-        tidings = self._waiting.get()
+        if (tidings := self._waiting.get()) is None:
+            self.stopping.set()
+            return
         distrust_after(rested)
-        for _ in range(MOST_AT_ONCE):
-            if tidings is None:
-                self.stopping.set()
-            else:
-                tidings.send()
-            if self.stopping.is_set() or self._waiting.empty():
-                break
-            tidings = self._waiting.get()
+        tidings.send()
         refresh_connections()
 
     def stop(self) -> None:

@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, Error
 from django.utils import timezone
 
 from leek import exceptions
+from leek.current import LARGEST
 from leek.django_task import OPTIONS, LeekTask
 from leek.framework import (
     BaseTaskBackend,
@@ -25,8 +26,6 @@ from leek.framework import (
 )
 from leek.policy import Policy, policy_from
 from leek.policy_kinds import checked
-
-LARGEST_ID = 2**63 - 1
 
 
 class LeekBackend(BaseTaskBackend):
@@ -153,6 +152,6 @@ def _problem(action: Callable[[], object]) -> str | None:
 def _row_id(result_id: object) -> int:
     """Return the id of a row; raise ValueError for what never was one."""
     number = int(str(result_id))
-    if str(number) != str(result_id) or not 0 < number <= LARGEST_ID:
+    if str(number) != str(result_id) or not 0 < number <= LARGEST:
         raise ValueError(result_id)
     return number

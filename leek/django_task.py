@@ -1,4 +1,11 @@
-"""The tasks of Django's framework, with the policies that leek adds to them."""
+"""The tasks of Django's framework, with the policies that leek adds to them.
+
+What the framework has to know of a task again is kept in the head of its payload: when it was
+enqueued, and what it was then, but for what is the default::
+
+    {"at": "2026-12-24T12:00:00+00:00", "backend": "default", "queue_name": "mail", "priority": 7,
+     "run_after": "2026-12-25T12:00:00+00:00", "takes_context": true}
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -24,7 +31,7 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 class LeekTask(Task):
     """A task of Django's framework, with leek's policies: see `leek.policy.policy`.
 
-    `@task(max_retries=5)` sets them on Django 6.1, `.using(max_retries=5)` everywhere. They win
+    `@task(max_retries=5)` sets them but on Django 6.0, `.using(max_retries=5)` everywhere. They win
     over a `@policy` of the function, whose queue and priority count where the task has none.
     Raise InvalidTask where one cannot be used.
     """
@@ -129,3 +136,29 @@ def made(kind: type[AnyTask], values: Mapping[str, Any]) -> AnyTask:
     for name, value in values.items():
         object.__setattr__(task, name, value)
     return task
+
+
+def kept_of(task: Task, alias: str, at: datetime, queue: str, priority: int) -> dict[str, Any]:
+    """Return what is kept of a task that is enqueued so."""
+    kept: dict[str, Any] = {"at": at.isoformat(), "backend": alias}
+    if queue != DEFAULT_TASK_QUEUE_NAME:
+        kept["queue_name"] = queue
+    if priority != DEFAULT_TASK_PRIORITY:
+        kept["priority"] = priority
+    if task.run_after is not None:
+        kept["run_after"] = task.run_after.isoformat()
+    if task.takes_context:
+        kept["takes_context"] = True
+    return kept
+
+
+def values_of(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a task of which this was kept."""
+    run_after = kept.get("run_after")
+    return {
+        "backend": kept["backend"],
+        "queue_name": kept.get("queue_name", DEFAULT_TASK_QUEUE_NAME),
+        "priority": kept.get("priority", DEFAULT_TASK_PRIORITY),
+        "run_after": run_after and datetime.fromisoformat(run_after),
+        "takes_context": kept.get("takes_context", False),
+    }

@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
 from leek import results, serializer
+from leek.culprits import culprit
 from leek.exceptions import LeekError
 from leek.framework import (
     InvalidTaskBackend,
@@ -57,7 +58,7 @@ class Enqueued:
         try:
             plain = as_json(value)
         except (TypeError, ValueError) as error:
-            refused = serializer.culprit({"the return value": value}, as_json)
+            refused = culprit({"the return value": value}, as_json)
             raise type(error)(refused) from None
         return serializer.dump_exactly(plain)
 

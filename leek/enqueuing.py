@@ -1,29 +1,16 @@
-"""How tasks of Django's framework become rows of the queue: arguments and results are JSON.
-
-What the framework has to know of a task again is kept in the head of its payload: when it was
-enqueued, and what it was then, but for what is the default::
-
-    {"at": "2026-12-24T12:00:00+00:00", "backend": "default", "queue_name": "mail", "priority": 7,
-     "run_after": "2026-12-25T12:00:00+00:00", "takes_context": true}
-"""
+"""How tasks of Django's framework become rows of the queue: their arguments are JSON."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from leek import exceptions
-from leek.django_task import LeekTask, policy_of_task
-from leek.framework import (
-    DEFAULT_TASK_PRIORITY,
-    DEFAULT_TASK_QUEUE_NAME,
-    InvalidTask,
-    Task,
-    as_json,
-)
+from leek.culprits import culprit
+from leek.django_task import LeekTask, kept_of, policy_of_task
+from leek.framework import InvalidTask, Task, as_json
 from leek.policy_kinds import checked
 from leek.pushing import new_rows
 from leek.schedule import Schedule
-from leek.serializer import culprit
 
 
 def enqueued_row(
@@ -40,7 +27,7 @@ def enqueued_row(
         "json",
         said=policy_of_task(task),
         run_after=task.run_after,
-        enqueued=_kept(task, alias, now, queue, priority),
+        enqueued=kept_of(task, alias, now, queue, priority),
     )
     return row | {"queue": queue, "priority": priority}
 
@@ -71,16 +58,3 @@ def json_arguments(
         refused = culprit({"args": list(args), "kwargs": dict(kwargs)}, as_json)
         raise type(error)(f"{task.module_path}: {refused}") from error
     return list(args), dict(kwargs)
-
-
-def _kept(task: Task, alias: str, now: datetime, queue: str, priority: int) -> dict[str, Any]:
-    kept: dict[str, Any] = {"at": now.isoformat(), "backend": alias}
-    if queue != DEFAULT_TASK_QUEUE_NAME:
-        kept["queue_name"] = queue
-    if priority != DEFAULT_TASK_PRIORITY:
-        kept["priority"] = priority
-    if task.run_after is not None:
-        kept["run_after"] = task.run_after.isoformat()
-    if task.takes_context:
-        kept["takes_context"] = True
-    return kept

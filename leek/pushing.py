@@ -31,7 +31,7 @@ def new_rows(
     """Return tasks that are pushed now as `leek.lifecycle.push` takes them.
 
     `mode` is the setting SERIALIZER; what is `said` here wins over the policies of the functions;
-    `enqueued` is kept for Django's tasks framework (see `leek.enqueuing`).
+    `enqueued` is kept for Django's tasks framework (see `leek.django_task`).
     Raise InvalidTask where a callable, its arguments, its policy or what surrounds the push cannot
     be stored, and where a `unique` key would be that of several tasks.
     """

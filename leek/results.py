@@ -7,15 +7,8 @@ from typing import Any
 
 from leek import serializer
 from leek.conf import config
-from leek.django_task import OPTIONS, LeekTask, changed, made, policy_of_task
-from leek.framework import (
-    DEFAULT_TASK_PRIORITY,
-    DEFAULT_TASK_QUEUE_NAME,
-    Task,
-    TaskError,
-    TaskResult,
-    TaskResultStatus,
-)
+from leek.django_task import OPTIONS, LeekTask, changed, made, policy_of_task, values_of
+from leek.framework import Task, TaskError, TaskResult, TaskResultStatus
 from leek.models import FailedAttempts, FailedTasks, QueuedTasks, State
 from leek.outcome import Claimed, Success
 from leek.policy import NOTHING, restored
@@ -152,7 +145,7 @@ def _result(
         task=_task(stored, kept),
         id=str(task_id),
         status=status,
-        enqueued_at=_time(kept["at"]),
+        enqueued_at=datetime.fromisoformat(kept["at"]),
         started_at=course.first_started_at,
         last_attempted_at=course.last_started_at,
         finished_at=None,
@@ -172,14 +165,7 @@ def _set(result: TaskResult, **values: Any) -> None:
 def _task(stored: StoredTask, kept: dict[str, Any]) -> Task:
     """Return the task as it was when it was enqueued, whatever it would be now."""
     found = locate(stored.path)
-    values = {
-        "func": stored.callable,
-        "backend": kept["backend"],
-        "queue_name": kept.get("queue_name", DEFAULT_TASK_QUEUE_NAME),
-        "priority": kept.get("priority", DEFAULT_TASK_PRIORITY),
-        "run_after": _time(kept.get("run_after")),
-        "takes_context": kept.get("takes_context", False),
-    }
+    values = {"func": stored.callable, **values_of(kept)}
     if not isinstance(found, Task):
         return made(LeekTask, values | _said(stored))
     if isinstance(found, LeekTask) and (stored.options or policy_of_task(found) is not NOTHING):
@@ -197,10 +183,6 @@ def _said(stored: StoredTask) -> dict[str, Any]:
 def _made(key: Key | None, kept: Key | None, path: str) -> bool:
     """Tell whether a key was stored that a function had made: see `leek.policy.key_of`."""
     return callable(key) and str(kept).startswith(f"{path}[")
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def _error(of: FailedAttempts | FailedTasks) -> TaskError:

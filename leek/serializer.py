@@ -31,19 +31,19 @@ still cannot run code.
 
 import pickle
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from traceback import walk_tb
 from types import FunctionType
 from typing import Any
 
+from leek.culprits import culprit, reason_of
 from leek.exceptions import CallableNotFound, InvalidPayload, InvalidTask, ResultNotStored
 from leek.signing import sign, verified
 from leek.tagged_json import NotExact, decode, encode
 from leek.task import Task, find
 
 LONGEST_RESULT = 4_000_000  # characters, of up to 4 bytes: MariaDB takes 16 MB at once by default
-LONGEST_REASON = 1_000  # characters of why something cannot be stored or read
 
 _AS_JSON = ("auto", "json")
 _PICKLE_REFUSED = 'it holds a pickle, which TASKS_QUEUE["SERIALIZER"] = "json" refuses to read'
@@ -109,9 +109,9 @@ def dump_value(value: Any, mode: str) -> str | None:
     try:
         text = sign(_document({}, {"value": value}, value, mode))
     except NotExact as error:
-        return _lost(_reason(error))
+        return _lost(reason_of(error))
     except Exception as error:  # noqa: BLE001 (any class may pickle badly)
-        return _lost(f"{type(error).__name__}: {_reason(error)}")
+        return _lost(f"{type(error).__name__}: {reason_of(error)}")
     if len(text) > LONGEST_RESULT:
         return _lost(_too_long(text))
     return text
@@ -158,14 +158,6 @@ def _lost(reason: str) -> str:
     return sign(encode({"lost": reason}))
 
 
-def _reason(error: Exception) -> str:
-    """Return the text of an error, cut, as every database stores it; making it may fail, too."""
-    try:
-        return str(error)[:LONGEST_REASON].encode("utf-8", "backslashreplace").decode("utf-8")
-    except Exception:  # noqa: BLE001 (likewise)
-        return "its message cannot be shown"
-
-
 def _read(signed: str) -> dict[str, Any]:
     """Return the document of a text whose signature is verified."""
     try:
@@ -208,9 +200,9 @@ def _unpickle(text: str, mode: str) -> Any:
         return pickle.loads(b64decode(text))  # noqa: S301 (the signature was verified)
     except Exception as error:
         if isinstance(error, ImportError | AttributeError) or _lacks_model(error):
-            raise CallableNotFound(f"an argument does not import: {_reason(error)}") from error
+            raise CallableNotFound(f"an argument does not import: {reason_of(error)}") from error
         raise InvalidPayload(
-            f"the pickle cannot be read: {type(error).__name__}: {_reason(error)}"
+            f"the pickle cannot be read: {type(error).__name__}: {reason_of(error)}"
         ) from error
 
 
@@ -219,43 +211,3 @@ def _lacks_model(error: Exception) -> bool:
     *_, (frame, _) = walk_tb(error.__traceback__)
     in_registry = frame.f_globals.get("__name__", "").startswith("django.apps.")
     return type(error) is LookupError and in_registry
-
-
-# Naming the argument that cannot be stored
-
-_Store = Callable[[Any], object]
-
-
-def culprit(arguments: Mapping[str, Any], store: _Store) -> str:
-    """Return a sentence that names the smallest part of the arguments that `store` refuses."""
-    return _first_refused([*arguments.items()], store) or "the arguments cannot be stored together"
-
-
-def _first_refused(named: list[tuple[str, Any]], store: _Store, depth: int = 20) -> str | None:
-    for where, value in named:
-        try:
-            store(value)
-        except Exception as error:  # noqa: BLE001 (likewise)
-            return _inside(where, value, store, depth) or f"{where}: {_reason(error)}"
-    return None
-
-
-def _inside(where: str, value: Any, store: _Store, depth: int) -> str | None:
-    try:
-        return _first_refused(_parts(where, value), store, depth - 1) if depth else None
-    except Exception:  # noqa: BLE001 (a key may have no text, a container refuse to be read)
-        return None
-
-
-def _parts(where: str, value: object) -> list[tuple[str, Any]]:
-    match value:
-        case dict():
-            return [
-                (f'{where}["{key}"]' if isinstance(key, str) else f"{where}[{key!r}]", item)
-                for key, item in value.items()
-            ]
-        case list() | tuple():
-            return [(f"{where}[{index}]", item) for index, item in enumerate(value)]
-        case set() | frozenset():
-            return [(f"an element of {where}", item) for item in value]
-    return []

@@ -31,7 +31,7 @@ class Task:
 
     `options` is what the push has said of how to run it (see `leek.policy`), `context` what it was
     pushed in (see `leek.context`), `path` where its callable was found. `enqueued` is what Django's
-    tasks framework has to know of it (see `leek.enqueuing`), None for one that was just pushed.
+    tasks framework has to know of it (see `leek.django_task`), None for one that was just pushed.
     """
 
     callable: Callable[..., Any]

@@ -2,13 +2,11 @@
 
 import os
 import random
-import traceback
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.utils import timezone
@@ -21,18 +19,16 @@ from leek.contracts import Contract, contract_of
 from leek.current import CurrentTask, enter
 from leek.exceptions import CallableNotFound, TaskTimeout
 from leek.models import queue_database
-from leek.outages import is_of_connection
-from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Progress, Retry, Success
+from leek.outcome import Claimed, Crash, Failure, Outcome, Progress, Retry, Success
 from leek.policy import NOTHING, Policy, Terms, check_atomic, policy_of, restored
 from leek.server.atomic import run_atomically
+from leek.server.reports import report_of
 from leek.task import Task
 from leek.time_limit import excess
 
-LONGEST_REPORT = 50_000  # characters of a message or a traceback that are kept
 FIRST_PARKING, LONGEST_PARKING = 1.0, 60.0  # seconds until a parked task is looked at again
 
 _ONCE = Policy(max_retries=1)
-_PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
 class Attempt(NamedTuple):
@@ -234,26 +230,3 @@ def _end_if_forked(process: int, outcome: Outcome | None) -> None:
     """End a process that a task has forked, and let return to where only its parent belongs."""
     if os.getpid() != process:
         os._exit(0 if isinstance(outcome, Success) else 1)
-
-
-def report_of(error: BaseException) -> ErrorReport:
-    """Return an exception as text that every database can store.
-
-    The frames of leek itself are left out of the traceback.
-    """
-    kind = type(error)
-    summary = traceback.TracebackException(kind, error, error.__traceback__, compact=True)
-    frames = [frame for frame in summary.stack if not frame.filename.startswith(_PACKAGE)]
-    summary.stack = traceback.StackSummary.from_list(frames)
-    return ErrorReport(
-        type=f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
-        message=_storable(str(summary)),
-        traceback=_storable("".join(summary.format())),
-        is_of_connection=is_of_connection(error),
-    )
-
-
-def _storable(text: str) -> str:
-    """Cut a text, and replace what PostgreSQL (NUL) or UTF-8 (lone surrogates) cannot hold."""
-    text = text[:LONGEST_REPORT].replace("\x00", "\\x00")
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

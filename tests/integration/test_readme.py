@@ -67,6 +67,7 @@ from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
 from tests.faults.outage import __main__ as outage
 from tests.mailing import HAS_MAILERS, MailServer
+from tests.settings import FRAMEWORK
 from tests.site import tasks
 from tests.site.tasks import fail, noop, tenant, wait_for
 from tests.support import (
@@ -539,7 +540,6 @@ def test_policies_do_what_they_say(
 
 # Django's tasks
 
-FRAMEWORK = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
 ENQUEUED = """
 from leek.models import QueuedTasks
 from members import tasks

@@ -18,7 +18,8 @@ from leek.outcome import Claimed, ErrorReport, Failure, Retry, Success
 from leek.policy import Terms
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task, load_value
-from leek.server.executor import LONGEST_REPORT, Executor, report_of
+from leek.server.executor import Executor
+from leek.server.reports import LONGEST_REPORT, report_of
 from leek.task import path_of
 from tests.site import tasks
 

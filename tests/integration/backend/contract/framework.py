@@ -11,6 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from leek.framework import InvalidTask, InvalidTaskBackend
+from tests.settings import FRAMEWORK
 from tests.site import django_tasks as tasks
 from tests.support import wait_until
 
@@ -57,7 +58,7 @@ __all__ = [
     "task_enqueued",
 ]
 
-LOGGER = "django.tasks" if django.VERSION >= (6, 0) else "django_tasks"
+LOGGER = FRAMEWORK
 
 
 @dataclass(frozen=True)

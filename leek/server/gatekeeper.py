@@ -41,19 +41,20 @@ class Gatekeeper(Service):
         self._on_ready = on_ready
         self._changes: deque[tuple[str, str | None]] = deque()
         self._pause = LONG
-        self._expects_more = False
+        self._has_news = False
+        self._expects_more = True
 
     def expects_more(self) -> bool:
         """Look at what waits, and tell whether some of it may go on without a change of services.
 
-        As long as that was not looked at, it may.
+        As long as that was not looked at, to the end, it may.
         """
         self.wake()
-        return self._expects_more
+        return self._has_news or self._expects_more
 
     def look(self) -> None:
         """Look now at what waits: it may go on, or it is new."""
-        self._expects_more = True
+        self._has_news = True
         self.wake()
 
     def service_changed(self, service: str, reason: str | None) -> None:
@@ -67,14 +68,14 @@ class Gatekeeper(Service):
         if self.stopping.is_set():
             return
         self._pause = self._poll_interval
+        self._expects_more = True  # before the news is old
+        self._has_news = False  # before the look, because more may come during it
         self._note_changes()
-        self._expects_more = False
         names = lifecycle.blocked_at(self._queues)
         counted = lifecycle.openings([name for name in names if name.startswith((LIMIT, RATE))])
-        self._expects_more |= bool(counted)
-        for name in names:
-            self._let_go_on(name, counted.get(name) or self._opening(name))
+        freed = [self._let_go_on(name, counted.get(name) or self._opening(name)) for name in names]
         self._pause = self._seconds_to_next(counted) if names else LONG
+        self._expects_more = bool(counted) or any(freed)
 
     def _note_changes(self) -> None:
         """Store what became of services."""
@@ -86,13 +87,16 @@ class Gatekeeper(Service):
                 lifecycle.note_outage(service, reason)
             self._changes.popleft()
 
-    def _let_go_on(self, name: str, opening: Opening) -> None:
-        left = opening.tasks
+    def _let_go_on(self, name: str, opening: Opening) -> bool:
+        """Give back to the queue what a gate lets through; return whether that was any task."""
+        left, is_any = opening.tasks, False
         while left > 0:
             number = lifecycle.unblock(name, min(left, BATCH), self._queues)
             if number:
+                is_any = True
                 self._on_ready()
             left = left - number if number == BATCH else 0
+        return is_any
 
     def _opening(self, service: str) -> Opening:
         works = self._works(service)

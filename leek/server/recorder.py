@@ -144,6 +144,7 @@ class Recorder(Service):
         batch = list(self._unsettled)
         stored, refused = self._store(batch)
         self._unsettled.clear()
+        self._on_settled(batch)  # before all is said to be stored, as these may let others go on
         with self._lock:
             self._settled += len(batch)
             self._kept_text -= sum(map(_weight, batch))
@@ -151,7 +152,6 @@ class Recorder(Service):
         self._release_awaiting(batch)
         for outcome in refused:
             log_refused(outcome)
-        self._on_settled(batch)
         self._on_stored(stored)
         if any(isinstance(outcome, Retry) for outcome in batch):
             self._alarm.agenda_changed()

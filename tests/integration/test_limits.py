@@ -123,6 +123,16 @@ def test_a_drain_ends_when_all_have_had_their_turn(start_server: StartServer, lo
     assert {row.state for row in rows} == {State.SUCCESSFUL}
 
 
+def test_a_drain_takes_what_waited_at_a_gate_before_it_began(
+    start_server: StartServer, log: Path
+) -> None:
+    row = using(limit=1, key="x").push(policies.note, str(log), 1)
+    QueuedTasks.objects.update(state=State.BLOCKED, blocked_by="limit:x")
+    assert start_server("--drain", wait=False).wait() == 0
+    row.refresh_from_db()
+    assert row.state == State.SUCCESSFUL
+
+
 @pytest.mark.logs_errors
 def test_a_task_fails_that_cannot_be_counted(start_server: StartServer, log: Path) -> None:
     start_server()

@@ -378,6 +378,26 @@ class LoopBench(Bench):
         return self.backlog.is_done and not self.shared.notes.running()
 
 
+@pytest.mark.django_db
+@pytest.mark.logs_errors
+def test_all_is_stored_only_when_it_is_told_what_ended() -> None:
+    bench = Bench(seconds_left=30)
+    bench.work_on()
+    told: list[bool] = []
+    keeper = Recorder(
+        Outage(),
+        bench.lease,
+        Alarm(),
+        nullcontext(),
+        lambda outcomes: told.append(keeper.is_all_stored),
+        lambda outcomes: None,
+    )
+    keeper.take(*bench.outcomes)
+    keeper.run_once()
+    assert told == [False]
+    assert keeper.is_all_stored
+
+
 def test_the_event_loop_hands_on_how_a_task_ended() -> None:
     with LoopBench() as bench:
         assert bench.coroutines.run(bench.attempt())

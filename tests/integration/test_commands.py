@@ -4,11 +4,13 @@ import json
 import re
 import time
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -325,9 +327,24 @@ class TestRetryFailed:
         assert FailedTasks.objects.count() == 3 - len(ids)
 
     def test_pushes_back_by_id(self, failed: dict[str, int]) -> None:
-        unknown = str(failed["old"] + 1000)
-        printed = run("leek_retry_failed", str(failed["plain"]), str(failed["old"]), unknown)
+        printed = run("leek_retry_failed", str(failed["plain"]), str(failed["old"]))
         assert printed == "Pushed back 2 tasks.\n"
+
+    @pytest.mark.parametrize(
+        ("more", "said"), [((), "Pushed back 1"), (("--dry-run",), "Would push back 1")]
+    )
+    def test_names_the_ids_of_tasks_that_have_not_failed(
+        self, failed: dict[str, int], more: tuple[str, ...], said: str
+    ) -> None:
+        unknown, waiting = failed["old"] + 1000, push_task_to_queue(tasks.noop).pk
+        printed, complained = StringIO(), StringIO()
+        ids = map(str, (unknown, failed["old"], waiting))
+        call_command("leek_retry_failed", *ids, *more, stdout=printed, stderr=complained)
+        assert printed.getvalue() == f"{said} tasks.\n"
+        assert complained.getvalue() == (
+            f"Left 2 task(s) that have not failed: {unknown}, {waiting}."
+            " leek_status <id> tells what became of one.\n"
+        )
 
     def test_refuses_what_is_no_time(self) -> None:
         with pytest.raises(CommandError, match="yesterday is not a time"):

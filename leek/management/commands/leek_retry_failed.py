@@ -65,17 +65,22 @@ class Command(LeekCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Push the tasks back in batches, and print how many."""
-        chosen = upkeep.FailedFilter(
+        meant = upkeep.FailedFilter(
             ids=tuple(options["ids"]),
             name=options["task"],
             queue=options["queue"],
             exception=options["exception"],
             since=options["since"],
-        ).rows()
+        )
+        if meant.ids and (others := meant.not_failed()):
+            self.stderr.write(
+                f"Left {len(others)} task(s) that have not failed: {as_text(others)}."
+                " leek_status <id> tells what became of one."
+            )
         if options["dry_run"]:
-            self.say(f"Would push back {chosen.count()} tasks.")
+            self.say(f"Would push back {meant.rows().count()} tasks.")
             return
-        pushed = self.push_back(chosen)
+        pushed = self.push_back(meant.rows())
         if pushed.number:
             hinting.hint()
         self.say(f"Pushed back {pushed.number} tasks.")

@@ -17,8 +17,9 @@ from leek.outcome import ErrorReport, Failure, Outcome, Progress, Success, Undon
 from leek.policy import terms_of_settings
 from leek.server.executor import Executor
 
-_NOT_COMMITTED = ErrorReport(
-    "django.db.utils.DatabaseError", "what the task wrote could not be committed"
+_UNDONE = ErrorReport(
+    "django.db.utils.DatabaseError",
+    "the database failed before the task began, or what it wrote could not be committed",
 )
 
 
@@ -49,7 +50,7 @@ def _outcome(row: QueuedTasks, *, tries_once: bool) -> Outcome:
         outcome = Context().run(executor.run, claimed)
     lifecycle.note_progress(latest)
     if isinstance(outcome, Undone):  # nobody else is in the way, so it would be in vain again
-        return Failure(claimed, outcome.started_at, outcome.finished_at, _NOT_COMMITTED)
+        return Failure(claimed, outcome.started_at, outcome.finished_at, _UNDONE)
     return outcome
 
 

@@ -166,7 +166,10 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What an atomic task wrote could not be committed: it runs again, at no cost."""
+    """The database failed before the task began, or what an atomic one wrote: it runs again.
+
+    That costs it nothing.
+    """
 
     claimed: Claimed
     started_at: datetime

@@ -8,7 +8,7 @@ from functools import partial
 
 from django.utils import timezone
 
-from leek.outcome import Claimed, Outcome, Success, cancelled
+from leek.outcome import Claimed, Outcome, Success, Undone, cancelled
 from leek.server.executor import Attempt
 from leek.server.journal import log_outcome
 from leek.server.loop import Loop
@@ -167,7 +167,7 @@ class Coroutines(Service):
         if run.outcome is None and not task.cancelled() and (error := task.exception()):
             # A GeneratorExit, which tears down all that awaits what has raised it.
             return self._shared.executor.raised(run.attempt, error)
-        return run.outcome
+        return None if isinstance(run.outcome, Undone) else run.outcome
 
     def _free(self, run: Run) -> None:
         self._shared.notes.note(self._first_place + run.slot, 0)

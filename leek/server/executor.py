@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
+from django import db
 from django.utils import timezone
 
 from leek import serializer
@@ -17,9 +18,10 @@ from leek.conditions import Conditions
 from leek.context import restore
 from leek.contracts import Contract, contract_of
 from leek.current import CurrentTask, enter
+from leek.database import is_transient
 from leek.exceptions import CallableNotFound, TaskTimeout
 from leek.models import queue_database
-from leek.outcome import Claimed, Crash, Failure, Outcome, Progress, Retry, Success
+from leek.outcome import Claimed, Crash, Failure, Outcome, Progress, Retry, Success, Undone
 from leek.policy import NOTHING, Policy, Terms, check_atomic, policy_of, restored
 from leek.server.atomic import run_atomically
 from leek.server.reports import report_of
@@ -109,6 +111,9 @@ class Executor:
         try:
             await announce_start_in_loop(attempt.claimed)
             task = await attempt.contract.begin_in_loop(*attempt.beginning)
+        except BaseException as error:  # noqa: BLE001 (as below)
+            return self._not_begun(attempt, error)
+        try:
             value = await task.run_in_loop(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (CancelledError does, too)
             return self.raised(attempt, error)
@@ -161,10 +166,19 @@ class Executor:
         try:
             announce_start(attempt.claimed)
             task = attempt.contract.begin(*attempt.beginning)
+        except BaseException as error:  # noqa: BLE001 (as below)
+            return self._not_begun(attempt, error)
+        try:
             value = task.run(self._limit(attempt))
         except BaseException as error:  # noqa: BLE001 (SystemExit ends the task, not the Worker)
             return self.raised(attempt, error)
         return self._returned(attempt, value)
+
+    def _not_begun(self, attempt: Attempt, error: BaseException) -> Outcome:
+        """Tell what follows an error before the task's first line; an outage is not its own."""
+        if isinstance(error, db.Error) and is_transient(error):
+            return Undone(attempt.claimed, attempt.started_at, timezone.now())
+        return self.raised(attempt, error)
 
     def _load(self, claimed: Claimed, started_at: datetime, process: int) -> Attempt | Outcome:
         try:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import InterfaceError, OperationalError, connections
 
+from leek.contracts import Pushed
 from leek.database import impatient_connections, thrifty_connections
 from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
@@ -404,6 +405,19 @@ def test_the_event_loop_hands_on_how_a_task_ended() -> None:
         wait_until(bench.is_done)
         assert bench.recorder.handled == 1
         assert not bench.given_back
+
+
+def test_the_event_loop_gives_back_what_the_database_kept_from_beginning() -> None:
+    class Away(Pushed):
+        async def begin_in_loop(self, *beginning: Any) -> Any:
+            raise OperationalError("gone away")
+
+    with LoopBench() as bench:
+        attempt = bench.attempt()._replace(contract=Away())
+        assert bench.coroutines.run(attempt)
+        wait_until(bench.is_done)
+        assert bench.given_back == [attempt.claimed]
+        assert bench.recorder.handled == 0
 
 
 def test_the_event_loop_gives_back_what_another_server_may_have_taken_meanwhile() -> None:

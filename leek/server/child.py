@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -24,18 +25,21 @@ def main(descriptor: int) -> None:
     _die_with_the_server()
     pipe = Connection(descriptor)
     with on_stop_signals(lambda: None, -1):  # only the server decides when this process ends
-        try:
-            sys.argv = pipe.recv()
-        except EOFError:  # the server ended as this process began
-            return
+        sys.argv = _next_from(pipe)
         django.setup()
         from leek.log_context import name_tasks_on_stderr
-        from leek.server.child_loop import READY, Child
+        from leek.server.child_loop import Child
 
         name_tasks_on_stderr()
-        child = Child(pipe, pipe.recv())
-        pipe.send(READY)
-        child.run()
+        Child(pipe, _next_from(pipe)).run()
+
+
+def _next_from(pipe: Connection) -> Any:
+    """Return what the server sends; end where it has ended as this process began."""
+    try:
+        return pipe.recv()
+    except (EOFError, ConnectionError):
+        sys.exit()
 
 
 def _die_with_the_server() -> None:

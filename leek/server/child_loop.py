@@ -60,7 +60,8 @@ class Child:
         self._is_busy = False
 
     def run(self) -> None:
-        """Run tasks until there are no more."""
+        """Say that it is ready, and run tasks until there are no more."""
+        self._send(READY)
         keep_caches()
         threading.Thread(target=self._listen, name="leek-pipe", daemon=True).start()
         waiting_since = time.monotonic()
@@ -92,9 +93,12 @@ class Child:
         for each in latest:
             self._send(each)
 
-    def _send(self, message: Announcement | Report | Progress) -> None:
+    def _send(self, message: str | Announcement | Report | Progress) -> None:
         with self._sending:
-            self._pipe.send(message)
+            try:
+                self._pipe.send(message)
+            except ConnectionError:  # the server is gone
+                os._exit(1)
 
     def _listen(self) -> None:
         """Take tasks from the pipe; a task that still runs when it is closed would run twice."""

@@ -15,6 +15,10 @@ from django.utils import timezone
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
 from leek.models import QueuedTasks, State
+from leek.policy import Terms
+from leek.retry import RetryPolicy
+from leek.server.executor import Executor
+from leek.server.spawning import spawn
 from tests.conftest import StartServer
 from tests.faults.children import slow_children, spoilt_children
 from tests.site import tasks
@@ -153,6 +157,18 @@ def test_the_children_of_a_killed_server_end_with_it(
     process = process_of(gate)
     server.kill()
     wait_until(lambda: is_gone(process), "the end of the child")
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("number", range(3))
+def test_a_child_whose_server_ends_before_it_is_ready_says_nothing(number: int) -> None:
+    child, pipe = spawn("leek.server.child", stderr=subprocess.PIPE)
+    with child, pipe:
+        executor = Executor(Terms(RetryPolicy(1, 0, 0)), "auto", park_for=0)
+        for message in (sys.argv, executor)[:number]:
+            pipe.send(message)
+        pipe.close()
+        assert child.communicate(timeout=60)[1] == b""
 
 
 def test_what_a_child_still_runs_at_the_deadline_is_killed_and_given_back(

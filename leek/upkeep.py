@@ -74,9 +74,9 @@ class FailedFilter:
         return failures().filter(chosen)
 
     def not_failed(self) -> list[int]:
-        """Return those of the ids that are of no failed task, in the order in which they came."""
+        """Return those of the ids that are of no failed task, each once, in their order."""
         failed = set(failures().filter(pk__in=self.ids).values_list("pk", flat=True))
-        return [task_id for task_id in self.ids if task_id not in failed]
+        return [task_id for task_id in dict.fromkeys(self.ids) if task_id not in failed]
 
 
 class BatchSize:

@@ -338,7 +338,7 @@ class TestRetryFailed:
     ) -> None:
         unknown, waiting = failed["old"] + 1000, push_task_to_queue(tasks.noop).pk
         printed, complained = StringIO(), StringIO()
-        ids = map(str, (unknown, failed["old"], waiting))
+        ids = map(str, (unknown, failed["old"], waiting, unknown))
         call_command("leek_retry_failed", *ids, *more, stdout=printed, stderr=complained)
         assert printed.getvalue() == f"{said} tasks.\n"
         assert complained.getvalue() == (

@@ -15,12 +15,17 @@ from tests.site.tasks import noop
 pytestmark = pytest.mark.django_db
 
 
+def woken(*, services_work: bool) -> Gatekeeper:
+    """Return a gatekeeper that looks at once, and to which all services work or none does."""
+    keeper = Gatekeeper(Outage(), None, 1.0, lambda service: services_work, lambda: None)
+    keeper.wake()
+    return keeper
+
+
 @pytest.fixture
 def gatekeeper() -> Gatekeeper:
     """Return a gatekeeper to which all services are down."""
-    keeper = Gatekeeper(Outage(), None, 1.0, works=lambda service: False, on_ready=lambda: None)
-    keeper.wake()
-    return keeper
+    return woken(services_work=False)
 
 
 def block(gate: str) -> None:
@@ -53,9 +58,9 @@ def test_more_is_expected_while_it_looks(gatekeeper: Gatekeeper) -> None:
         assert set(answers_during(gatekeeper)) == {True}
 
 
-def test_more_is_expected_after_something_went_on(gatekeeper: Gatekeeper) -> None:
+def test_more_is_expected_after_something_went_on() -> None:
+    gatekeeper = woken(services_work=True)
     block("smtp")
-    gatekeeper._works = lambda service: True
     gatekeeper.run_once()
     assert QueuedTasks.objects.ready().exists()
     assert gatekeeper.expects_more()
@@ -69,7 +74,6 @@ def test_no_more_is_expected_where_a_service_is_down(gatekeeper: Gatekeeper) -> 
 
 def test_news_that_comes_during_a_look_is_not_forgotten(gatekeeper: Gatekeeper) -> None:
     block("smtp")
-    gatekeeper.wake()
 
     def bring_news(execute: Callable[..., Any], *statement: Any) -> Any:
         gatekeeper.look()

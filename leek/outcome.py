@@ -12,7 +12,7 @@ class Claimed(NamedTuple):
 
     `owner` and `claim` are the fence: the row is changed only while it has both. A task that runs
     in the pusher's own process has no owner. A suspect may have killed a process: a server died
-    that had claimed it, and nobody knows what that one was running.
+    that had claimed it, and nobody knows what that one was running. It was due at `run_after`.
     """
 
     id: int
@@ -23,6 +23,7 @@ class Claimed(NamedTuple):
     crashes: int
     parked_since: datetime | None
     suspect: bool
+    run_after: datetime
     owner: int | None
     claim: int
 

@@ -27,6 +27,7 @@ from leek.lifecycle.admitting import (
 from leek.lifecycle.cancelling import cancel
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import PushedBack, purge, retry_failed
+from leek.lifecycle.pausing import pause, resume
 from leek.lifecycle.progressing import note_progress
 from leek.lifecycle.pushing import push, push_unique
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
@@ -34,12 +35,14 @@ from leek.lifecycle.rescuing import Rescued, rescue
 from leek.lifecycle.scheduling import begin_schedules, push_due
 from leek.lifecycle.sets import Superseded
 from leek.lifecycle.settling import begin_with_write, settle, settle_within
+from leek.lifecycle.tallying import add_tallies, forget_tallies
 
 __all__ = [
     "Opening",
     "PushedBack",
     "Rescued",
     "Superseded",
+    "add_tallies",
     "admit",
     "begin_schedules",
     "begin_with_write",
@@ -49,10 +52,12 @@ __all__ = [
     "claim_one",
     "claim_suspect",
     "forget_gates",
+    "forget_tallies",
     "note_outage",
     "note_progress",
     "note_return",
     "openings",
+    "pause",
     "postpone",
     "promote",
     "purge",
@@ -63,6 +68,7 @@ __all__ = [
     "release_all",
     "release_claim",
     "rescue",
+    "resume",
     "retry_failed",
     "settle",
     "settle_within",

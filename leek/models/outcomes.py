@@ -90,3 +90,28 @@ class FailedAttempts(QueueModel):
 
     def __str__(self) -> str:
         return f"{self.task_id} attempt {self.attempt} {self.exception_type}"
+
+
+class AttemptLogs(QueueModel):
+    """The latest lines that a task logged in one attempt, and how many `omitted` ones were before.
+
+    `lines` are lists of the time, the level, the logger's name and the message, all as text.
+    """
+
+    task = models.ForeignKey(
+        QueuedTasks,
+        verbose_name=_("task"),
+        on_delete=models.CASCADE,
+        related_name="attempt_logs",
+        db_constraint=False,
+    )
+    attempt = models.PositiveIntegerField(_("attempt"))
+    lines = models.JSONField(_("lines"))
+    omitted = models.PositiveIntegerField(_("omitted"), default=0)
+
+    class Meta:
+        verbose_name = _("log of an attempt")
+        verbose_name_plural = _("logs of attempts")
+
+    def __str__(self) -> str:
+        return f"{self.task_id} attempt {self.attempt}"

@@ -9,7 +9,8 @@ from leek.models.base import QueueModel
 class Servers(QueueModel):
     """A running `leek_server` and its lease, which lives until `expires_at`.
 
-    `host` tells machines (and containers) apart, `boot` one start from the next.
+    `host` tells machines (and containers) apart, `boot` one start from the next. `running` has the
+    tasks that have been running for a while: their ids, each with the time since when, as text.
     """
 
     boot = models.UUIDField(_("boot"), unique=True)
@@ -20,6 +21,7 @@ class Servers(QueueModel):
     pid = models.PositiveIntegerField(_("process id"))
     workers = models.PositiveIntegerField(_("workers"))
     queues = models.JSONField(_("queues"), null=True)
+    running = models.JSONField(_("running"), default=dict)
     started_at = models.DateTimeField(_("started at"))
     expires_at = models.DateTimeField(_("expires at"))
 

@@ -111,6 +111,11 @@ class QueuedTasks(QueueModel):
     class Meta:
         verbose_name = _("task")
         verbose_name_plural = _("tasks")
+        permissions = [
+            ("retry_queuedtasks", "Can retry tasks"),
+            ("cancel_queuedtasks", "Can cancel tasks"),
+            ("run_queuedtasks", "Can have tasks run now"),
+        ]
         indexes = [
             StateIndex(name="leek_ready", fields=["state", "-priority", "id"], state=State.READY),
             StateIndex(

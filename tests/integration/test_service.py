@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import InterfaceError, OperationalError, connections
+from django.utils import timezone
 
 from leek.contracts import Pushed
 from leek.database import impatient_connections, thrifty_connections
@@ -295,7 +296,7 @@ class Bench:
     ) -> Claimed:
         """Have the Worker take a task that this server claimed under some lease."""
         payload = dump_task(path, args, {}, "auto")
-        claimed = Claimed(1, path, payload, 0, 0, 0, None, False, owner, 1)
+        claimed = Claimed(1, path, payload, 0, 0, 0, None, False, timezone.now(), owner, 1)
         self.backlog.put([claimed])
         thread = threading.Thread(target=self.worker.run_once)  # which has no connections yet
         thread.start()

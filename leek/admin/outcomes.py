@@ -1,0 +1,55 @@
+"""How tasks ended, and what went wrong on the way."""
+
+from django.contrib import admin
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+
+from leek.admin.readonly import ReadOnlyAdmin
+from leek.models import FailedAttempts, FailedTasks, SuccessTasks
+
+LONGEST_CELL = 200  # characters
+
+
+class OutcomeAdmin(ReadOnlyAdmin):
+    """Finished tasks."""
+
+    list_select_related = ["task"]
+    search_fields = ["=task__id", "task__name"]
+    ordering = ["-task_id"]
+
+    @admin.display(description=_("name"))
+    def name(self, outcome: SuccessTasks | FailedTasks | FailedAttempts) -> str:
+        """Return the dotted path of the task's callable."""
+        return outcome.task.name
+
+
+@admin.register(SuccessTasks)
+class SuccessTasksAdmin(OutcomeAdmin):
+    """Tasks that succeeded."""
+
+    list_display = ["task_id", "name", "started_at", "finished_at"]
+    long_columns = ("task__payload", "result")
+
+
+@admin.register(FailedTasks)
+class FailedTasksAdmin(OutcomeAdmin):
+    """Tasks that failed for good."""
+
+    list_display = ["task_id", "name", "exception_type", "message", "finished_at"]
+    search_fields = [*OutcomeAdmin.search_fields, "exception_type"]
+    long_columns = ("task__payload", "traceback")
+
+    @admin.display(description=_("exception message"))
+    def message(self, failure: FailedTasks) -> str:
+        """Return the beginning of the message."""
+        return Truncator(failure.exception_message).chars(LONGEST_CELL)
+
+
+@admin.register(FailedAttempts)
+class FailedAttemptsAdmin(OutcomeAdmin):
+    """What went wrong, time and again."""
+
+    list_display = ["task_id", "attempt", "name", "exception_type", "finished_at"]
+    search_fields = [*OutcomeAdmin.search_fields, "exception_type"]
+    ordering = ["-id"]
+    long_columns = ("task__payload", "traceback")

@@ -1,0 +1,17 @@
+"""The list of all tasks."""
+
+from django.contrib import admin
+
+from leek.admin.readonly import ReadOnlyAdmin
+from leek.models import QueuedTasks
+
+
+@admin.register(QueuedTasks)
+class QueuedTasksAdmin(ReadOnlyAdmin):
+    """All tasks."""
+
+    list_display = ["id", "name", "state", "queue", "priority", "pushed_at", "run_after", "tries"]
+    list_filter = ["state"]
+    search_fields = ["=id", "name"]
+    ordering = ["-id"]
+    long_columns = ("payload",)

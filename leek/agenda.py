@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from django.db.models import Exists, OuterRef, Subquery, Value
 
-from leek.database import CompiledQuery, DistinctValues, Now, aware, utc_offset
-from leek.models import QueuedTasks, Schedules, Servers, queue_database
+from leek.database import CompiledQuery, DistinctValues, Now, aware, is_among, utc_offset
+from leek.models import PausedQueues, QueuedTasks, Schedules, Servers, queue_database
 from leek.queues import entry_of, is_pattern
 
 
@@ -16,7 +16,8 @@ from leek.queues import entry_of, is_pattern
 class Agenda:
     """What there is to do: work now, seconds until the next deferred task, others' dead servers.
 
-    `suspects` are tasks to be run one at a time, `blocked` tasks wait at gates.
+    `suspects` are tasks to be run one at a time, `blocked` tasks wait at gates. Tasks of `paused`
+    queues are nothing to do.
     """
 
     ready: bool
@@ -25,19 +26,26 @@ class Agenda:
     dead_servers: bool
     blocked: bool = False
     registered: bool = True
+    paused: frozenset[str] = frozenset()
 
 
 def look(server_id: int, queues: Collection[str] | None) -> Agenda:
-    """Tell what there is to do, in one statement, or up to three if there are patterns."""
+    """Tell what there is to do, in one statement; a few more with patterns or paused queues."""
     alias, chosen = queue_database(), None if queues is None else tuple(queues)
     query = _compiled(alias, QueuedTasks._meta.db_table, server_id, chosen, utc_offset(alias))
     if not (found := query.run()):
         return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
-    ready, suspects, due_at, dead_servers, blocked, now = found[0]
-    if queues and _has_pattern(queues):
-        ready = _has_ready(queues)
+    ready, suspects, due_at, dead_servers, blocked, any_paused, now = found[0]
+    paused = paused_queues() if any_paused else frozenset()
+    if paused or _has_pattern(queues):
+        ready = _has_ready(queues, paused)
+    if paused and suspects:
+        waiting = QueuedTasks.objects.of_queues(queues).suspects()
+        suspects = waiting.exclude(queue__in=paused).exists()
     next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
-    return Agenda(bool(ready), bool(suspects), next_due, bool(dead_servers), bool(blocked))
+    return Agenda(
+        bool(ready), bool(suspects), next_due, bool(dead_servers), bool(blocked), paused=paused
+    )
 
 
 @lru_cache(maxsize=8)
@@ -49,30 +57,45 @@ def _compiled(
     servers = Servers.objects.using(alias)
     return CompiledQuery(
         servers.filter(pk=server_id).values_list(
-            Value(0) if queues and _has_pattern(queues) else Exists(tasks.ready()),
+            Value(0) if _has_pattern(queues) else Exists(tasks.ready()),
             Exists(tasks.suspects()),
             Subquery(tasks.deferred().filter(suspect=False).values("run_after")[:1]),
             Exists(servers.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
             Exists(tasks.blocked()),
+            Exists(PausedQueues.objects.using(alias)),
             Now(),
         )
     )
 
 
-def ready_queues() -> list[str]:
-    """Return the names of the queues that have ready tasks, whoever serves them.
+def ready_queues(
+    queues: Collection[str] | None = None, paused: Collection[str] = frozenset()
+) -> list[str]:
+    """Return the names of the queues that have ready tasks, but for those that are paused.
 
-    Of names that the database holds equal it returns one.
+    Without `queues` it is those of all, whoever serves them. Of names that the database holds equal
+    it returns one.
     """
-    return _distinct(queue_database(), QueuedTasks._meta.db_table).read()
+    alias = queue_database()
+    return [
+        name
+        for name in _distinct(alias, QueuedTasks._meta.db_table).read()
+        if (queues is None or entry_of(name, queues) is not None)
+        and not is_among(alias, name, paused)
+    ]
 
 
-def _has_ready(queues: Collection[str]) -> bool:
-    """Tell whether queues of these patterns have ready tasks, without reading all that are ready.
+def paused_queues() -> frozenset[str]:
+    """Return the names of the queues that are paused."""
+    return frozenset(PausedQueues.objects.values_list("name", flat=True))
+
+
+def _has_ready(queues: Collection[str] | None, paused: Collection[str]) -> bool:
+    """Tell whether such queues have ready tasks, without reading all that are ready.
 
     A name that was found may be like a pattern but for its case, or stand for one that is.
     """
-    names = [name for name in ready_queues() if entry_of(name, queues) is not None]
+    names = ready_queues(queues, paused)
     ready = QueuedTasks.objects.of_queues(queues).ready()
     return bool(names) and ready.filter(queue__in=names).exists()
 
@@ -83,9 +106,9 @@ def _distinct(alias: str, table: str) -> DistinctValues:
     return DistinctValues(QueuedTasks.objects.using(alias).ready(), "queue")
 
 
-def _has_pattern(queues: Collection[str]) -> bool:
+def _has_pattern(queues: Collection[str] | None) -> bool:
     """Tell whether to find one of these queues may take reading all ready tasks."""
-    return any(map(is_pattern, queues))
+    return any(map(is_pattern, queues or ()))
 
 
 def orphaned(server_id: int) -> list[int]:

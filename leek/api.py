@@ -18,6 +18,7 @@ from leek.conf import config
 from leek.current import current_task, progress
 from leek.exceptions import GiveUp, InvalidTask, Retry
 from leek.models import QueuedTasks
+from leek.pausing import pause_queue, resume_queue
 from leek.policy import NOTHING, Policy, PolicyOptions, policy, policy_from
 from leek.pushing import TaskTuple, new_rows
 from leek.storing import start, store
@@ -28,10 +29,12 @@ __all__ = [
     "Retry",
     "apush_task_to_queue",
     "current_task",
+    "pause_queue",
     "policy",
     "progress",
     "push_many",
     "push_task_to_queue",
+    "resume_queue",
     "using",
 ]
 

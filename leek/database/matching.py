@@ -21,3 +21,10 @@ def is_of(alias: str, column: str, entries: Collection[str]) -> Q:
     if patterns:
         condition |= Q(**{f"{column}__regex": regex_of(patterns)})
     return condition
+
+
+def is_among(alias: str, text: str, others: Collection[str]) -> bool:
+    """Tell whether the database takes a text for one of the others: on some "A" is "a"."""
+    if connections[alias].vendor == "mysql":
+        return text.casefold() in map(str.casefold, others)
+    return text in others

@@ -44,9 +44,15 @@ def claim(
     return _claim(statement, server_id, number, limit)
 
 
-def claim_suspect(server_id: int, number: int, queues: Collection[str] | None) -> list[Claimed]:
+def claim_suspect(
+    server_id: int,
+    number: int,
+    queues: Collection[str] | None,
+    paused: Collection[str] = frozenset(),
+) -> list[Claimed]:
     """Take one suspect for a server that has no other, so that a crash can be charged to it."""
-    return _claim(_statement(sets.tasks().of_queues(queues).suspects()), server_id, number, limit=1)
+    suspects = sets.tasks().of_queues(queues).suspects().exclude(queue__in=paused)
+    return _claim(_statement(suspects), server_id, number, limit=1)
 
 
 @lru_cache

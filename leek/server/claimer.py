@@ -13,8 +13,9 @@ from leek.server.heartbeat import Lease
 class Claimer:
     """Takes ready rows for this server, and hands them on to the backlog.
 
-    It never looks for due tasks or for other servers', and keeps in mind a claim whose answer got
-    lost. `kept` is the number of tasks that were claimed and not given back.
+    It never looks for due tasks or for other servers', takes none of paused queues, and keeps in
+    mind a claim whose answer got lost. `kept` is the number of tasks that were claimed and not
+    given back.
     """
 
     def __init__(
@@ -32,19 +33,26 @@ class Claimer:
         self._write_lock = write_lock
         self._numbers = itertools.count(1)
         self._doubtful: tuple[int, int] | None = None  # a claim whose answer got lost
+        self._paused: frozenset[str] | None = None  # not known yet
 
     def claim(self, room: int) -> int:
         """Claim up to so many ready tasks, and return how many there were."""
         if isinstance(self._queues, dict):
             return self._claim_by_weight(room)
-        if self._has_patterns:
-            names = [name for lane in self._ready().values() for name in lane]
+        if self._has_patterns or self._known_paused():
+            names = agenda.ready_queues(self._queues, self._known_paused())
             return self._claim(room, names) if names else 0
         return self._claim(room)
 
+    def pass_over(self, paused: frozenset[str]) -> bool:
+        """Take no tasks of these queues from now on; return whether that is new."""
+        is_new = paused != self._paused
+        self._paused = paused
+        return is_new
+
     def claim_suspect(self) -> list[Claimed]:
         """Claim one suspect, if there is any, for the caller to hand on."""
-        claimed = lifecycle.claim_suspect(*self._next_number(), self._queues)
+        claimed = lifecycle.claim_suspect(*self._next_number(), self._queues, self._known_paused())
         self._doubtful = None
         return claimed
 
@@ -75,7 +83,7 @@ class Claimer:
     def _ready(self) -> dict[str, list[str]]:
         """Return the names of the queues with ready tasks, by the entry that they are of."""
         ready: dict[str, list[str]] = {}
-        for name in agenda.ready_queues():
+        for name in agenda.ready_queues(paused=self._known_paused()):
             if (entry := entry_of(name, self._queues or ())) is not None:
                 ready.setdefault(entry, []).append(name)
         return ready
@@ -86,6 +94,11 @@ class Claimer:
         self._doubtful = None
         self.hand_on(claimed, lane)
         return len(claimed)
+
+    def _known_paused(self) -> frozenset[str]:
+        if self._paused is None:
+            self._paused = agenda.paused_queues()
+        return self._paused
 
     def _next_number(self) -> tuple[int, int]:
         self._doubtful = (self._lease.server_id, next(self._numbers))

@@ -188,6 +188,8 @@ class Dispatcher(Service):
             self._on_dead_servers()
         is_more_expected = found.blocked and self._on_blocked()
         self._suspects_wait = found.suspects
+        # What came back empty before may be due to queues that are not paused any more.
+        self._came_back_empty &= not self._claimer.pass_over(found.paused)
         if found.suspects and self._suspect is None:
             self._alarm.work_is_ready()
         if (found.ready and not self._came_back_empty) or found.next_due == 0:

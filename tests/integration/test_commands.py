@@ -16,7 +16,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from leek import status, upkeep
+from leek import agenda, status, upkeep
 from leek.api import push_many, push_task_to_queue, using
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 from tests.conftest import StartServer
@@ -215,6 +215,28 @@ class TestPush:
         with pytest.raises(CommandError, match=message):
             run("leek_push", *arguments)
         assert not QueuedTasks.objects.exists()
+
+
+@pytest.mark.django_db
+class TestPause:
+    """leek_pause and leek_resume."""
+
+    def test_pauses_queues_until_they_are_resumed(self) -> None:
+        printed = run("leek_pause", "mail", "news", "mail")
+        assert printed.splitlines() == [
+            "Queue mail is paused.",
+            "Queue news is paused.",
+            "Queue mail is paused already.",
+        ]
+        assert agenda.paused_queues() == {"mail", "news"}
+        printed = run("leek_resume", "mail", "mail")
+        assert printed.splitlines() == ["Queue mail goes on.", "Queue mail was not paused."]
+        assert agenda.paused_queues() == {"news"}
+
+    @pytest.mark.parametrize("command", ["leek_pause", "leek_resume"])
+    def test_refuses_what_is_no_name_of_a_queue(self, command: str) -> None:
+        with pytest.raises(CommandError, match="queue is"):
+            run(command, "x" * 101)
 
 
 @pytest.mark.django_db

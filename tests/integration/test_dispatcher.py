@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from leek import agenda, leases, lifecycle
-from leek.api import push_many, using
+from leek.api import pause_queue, push_many, resume_queue, using
 from leek.models import QueuedTasks, State
 from leek.outcome import Claimed
 from leek.queues import Queues
@@ -481,3 +481,70 @@ def test_what_is_given_back_does_not_count_for_the_shares(clock: Clock) -> None:
     scene.turn(1)
     push_to("other", 20)
     assert sorted(scene.run(4)) == ["one", "one", "other", "other"]
+
+
+# Paused queues
+
+
+@pytest.mark.parametrize("queues", [None, ["mail", "news"], ["mai*", "n*"], {"mail": 2, "n*": 1}])
+def test_nothing_is_claimed_of_a_queue_that_was_paused_before_the_start(
+    clock: Clock, queues: Queues
+) -> None:
+    scene = Scene(queues)
+    push_to("mail", 2, priority=9)
+    push_to("news", 1)
+    pause_queue("mail")
+    assert scene.run(1) == ["news"]
+    scene.turn(2)
+    assert QueuedTasks.objects.ready().count() == 2
+
+
+def test_a_queue_is_paused_and_goes_on_with_the_next_look(scene: Scene) -> None:
+    push_to("mail", 1)
+    assert scene.run(1) == ["mail"]
+    pause_queue("mail")
+    scene.alarm.agenda_changed()
+    scene.turn(2)
+    push_to("mail", 1)
+    scene.alarm.work_is_ready()
+    scene.turn(2)
+    assert scene.backlog.is_done
+    resume_queue("mail")
+    scene.alarm.work_is_ready()  # as its hint does
+    scene.turn(1)
+    scene.alarm.agenda_changed()
+    scene.turn(2)
+    assert scene.backlog.waiting == 1
+
+
+def test_a_server_is_idle_when_only_paused_queues_have_work(scene: Scene) -> None:
+    push_to("mail", 1)
+    make_suspect(using(queue="mail").push(noop))
+    pause_queue("mail")
+    scene.turn(3)
+    assert len(scene.idle_for) > 0
+    assert scene.backlog.is_done
+
+
+def test_a_suspect_of_another_queue_is_claimed_beside_a_paused_one(scene: Scene) -> None:
+    make_suspect(using(queue="mail", priority=9).push(noop))
+    other = make_suspect(using(queue="news").push(noop))
+    pause_queue("mail")
+    scene.turn(3)
+    assert [row.pk for row in QueuedTasks.objects.running()] == [other.pk]
+
+
+def test_a_queue_is_paused_in_its_own_letters_where_the_database_tells_them_apart(
+    scene: Scene,
+) -> None:
+    push_to("Mail", 1)
+    pause_queue("mail")
+    scene.turn(2)
+    takes_alike = connection.vendor == "mysql"
+    assert scene.backlog.is_done == takes_alike
+
+
+def make_suspect(row: QueuedTasks) -> QueuedTasks:
+    """Let a task be one that a server died of, perhaps."""
+    QueuedTasks.objects.filter(pk=row.pk).update(state=State.DEFERRED, suspect=True)
+    return row

@@ -1020,6 +1020,14 @@ def test_queues_are_spelt_alike_in_all_places(
     using(queue="mail-news").push(noop).wait(60)
 
 
+@executes("pause-a-queue")
+def test_a_queue_is_paused_and_resumed_from_a_shell(
+    blocks: list[Block], transactional_db: None
+) -> None:
+    for command, expected in blocks[0].session():
+        assert manage(*arguments_of(command)).stdout.strip() == expected
+
+
 # Commands
 
 
@@ -1578,6 +1586,12 @@ SCENARIOS: list[Scenario] = [
     ("leek_push", 1, ["nowhere.to.be.found"], {}),
     ("leek_push", 1, ["builtins.len", "--args", "[[]]"], {"LEEK_WORKERS": "0"}),
     ("leek_push", 2, [], {}),
+    ("leek_pause", 0, ["mail"], {}),
+    ("leek_pause", 1, ["x" * 101], {}),
+    ("leek_pause", 2, [], {}),
+    ("leek_resume", 0, ["mail"], {}),
+    ("leek_resume", 1, [""], {}),
+    ("leek_resume", 2, [], {}),
     ("leek_bench", 0, ["--tasks", "1", "--pushes", "1"], {}),
     ("leek_bench", 1, [], {"LEEK_EAGER": "1"}),
     ("leek_bench", 1, [], {"LEEK_WORKERS": "0"}),

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from leek.api import push_many, push_task_to_queue, using
+from leek.api import pause_queue, push_many, push_task_to_queue, resume_queue, using
 from leek.exceptions import ResultNotStored, TaskFailed
 from leek.models import FailedTasks, QueuedTasks, Servers, State, Status, SuccessTasks
 from tests.conftest import StartServer
@@ -262,6 +262,18 @@ class TestTheServer:
             row.refresh_from_db()
             assert row.state == State.READY
 
+    def test_takes_nothing_of_a_paused_queue_until_it_goes_on(
+        self, start_server: StartServer
+    ) -> None:
+        pause_queue("mail")
+        start_server()
+        waiting = using(queue="mail", priority=9).push(tasks.noop)
+        push_task_to_queue(tasks.noop).wait(60)
+        waiting.refresh_from_db()
+        assert waiting.state == State.READY
+        resume_queue("mail")
+        waiting.wait(60)
+
     @pytest.mark.parametrize("workers", ["1", "3"])
     def test_lets_no_flood_keep_other_queues_waiting(
         self, start_server: StartServer, workers: str
@@ -397,6 +409,15 @@ class TestStopping:
         assert SuccessTasks.objects.count() == 50
         later.refresh_from_db()
         assert later.state == State.DEFERRED
+
+    def test_drain_leaves_what_is_in_a_paused_queue(self, start_server: StartServer) -> None:
+        waiting = using(queue="mail").push(tasks.noop)
+        push_task_to_queue(tasks.noop)
+        pause_queue("mail")
+        assert start_server("--drain", wait=False).wait() == 0
+        assert SuccessTasks.objects.count() == 1
+        waiting.refresh_from_db()
+        assert waiting.state == State.READY
 
     def test_idle_timeout_ends_an_idle_server(self, start_server: StartServer) -> None:
         push_task_to_queue(tasks.noop)

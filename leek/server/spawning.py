@@ -13,7 +13,11 @@ _CODE = "import sys; sys.path[:] = sys.argv[1:]; from {} import main; main({})"
 
 
 def spawn(module: str, **options: Any) -> "tuple[subprocess.Popen[bytes], Connection]":
-    """Start a process in which `main` of a module gets its end of a pipe, as a descriptor."""
+    """Start a process in which `main` of a module gets its end of a pipe, as a descriptor.
+
+    Unless the options say otherwise, a signal to this process's group spares it.
+    """
+    options = {"stdin": subprocess.DEVNULL, "process_group": 0, **options}
     ours, theirs = Pipe()
     descriptor = theirs.fileno()
     warnings = (f"-W{option}" for option in sys.warnoptions)
@@ -21,9 +25,7 @@ def spawn(module: str, **options: Any) -> "tuple[subprocess.Popen[bytes], Connec
     with theirs:
         process = subprocess.Popen(  # noqa: S603 (this very Python)
             [sys.executable, *warnings, "-c", code, *sys.path],
-            stdin=subprocess.DEVNULL,
             pass_fds=[descriptor],
-            process_group=0,  # so that a signal to this process's group spares it
             env={**os.environ, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE},
             **options,
         )

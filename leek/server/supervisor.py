@@ -122,9 +122,13 @@ class Supervisor:
         self._mailbox.put(Request.STOP)
         self._worker_off.wait()
 
+    def ask_to_stop(self, *, now: bool = False) -> None:
+        """Stop the Worker, then the server, or do so `now`, without waiting for it."""
+        self._mailbox.put(Request.STOP_NOW if now else Request.STOP)
+
     def _signalled(self) -> None:
         self._signals += 1
-        self._mailbox.put(Request.STOP if self._signals == 1 else Request.STOP_NOW)
+        self.ask_to_stop(now=self._signals > 1)
 
     def _idle(self, seconds: float) -> None:
         """Stop if this is what --drain or --idle-timeout wait for."""

@@ -54,9 +54,9 @@ from leek.conf import DEFAULTS, config
 from leek.context import restore
 from leek.current import CurrentTask, enter
 from leek.exceptions import TaskTimeout
-from leek.management.commands.leek_server import pool_options
 from leek.models import FailedTasks, Gates, QueuedTasks, State, SuccessTasks
 from leek.schedule import Every, Schedule
+from leek.server.configured import pool_options
 from leek.signals import task_finished
 from leek.task import Task
 from leek.testing import run_pushed
@@ -1110,6 +1110,16 @@ def test_the_systemd_unit_starts_a_server_that_may_end_in_time(blocks: list[Bloc
     assert int(service["TimeoutStopSec"]) > DEFAULTS["SHUTDOWN_TIMEOUT"]
     for assignment in shlex.split(service["Environment"]):
         assert assignment.split("=")[0].removeprefix("LEEK_") in DEFAULTS
+
+
+@executes("reloading-server")
+def test_a_reloading_server_runs_tasks(blocks: list[Block], start_server: StartServer) -> None:
+    [(command, _)] = blocks[0].session()
+    name, *options = arguments_of(command)
+    assert name == "leek_server"
+    server = start_server(*options)
+    push_task_to_queue(noop).wait(60)
+    assert server.terminate() == 0
 
 
 @executes("stopping-example")

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import sys
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -10,17 +11,14 @@ from django.core.management.base import CommandError, CommandParser
 from leek import checks
 from leek import setting_kinds as kinds
 from leek.conf import config
-from leek.log_context import TaskFormatter, name_tasks_on_stderr
 from leek.management.base import LeekCommand
 from leek.management.options import value_of
-from leek.policy import terms_of_settings
+from leek.management.reloading import Reloader
+from leek.server.configured import chosen, log_to_stderr, pool_options, server_options
 from leek.server.listener import PortInUse
-from leek.server.options import PoolOptions
-from leek.server.supervisor import ServerOptions, Supervisor
+from leek.server.supervisor import Supervisor
 
 CANNOT_LISTEN = 2  # exit code
-MEGABYTE = 1_000_000
-LEVELS = {0: logging.WARNING, 1: logging.INFO}
 
 
 class Command(LeekCommand):
@@ -28,11 +26,12 @@ class Command(LeekCommand):
 
     help = "Runs pushed tasks. SIGTERM, SIGINT and leek_stop stop it gracefully."
 
-    _ends_process = False  # as for code that calls this command and goes on
+    exit_code = 0
+    _argv: list[str] | None = None  # as for code that calls this command and goes on
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run as all that this process does."""
-        self._ends_process = True
+        self._argv = argv
         super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,10 +42,23 @@ class Command(LeekCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the server, and say when it is ready."""
         log_to_stderr(options["verbosity"])
-        if options["max_memory"] and not chosen(options["isolate"], config.ISOLATE):
-            raise CommandError("--max-memory replaces child processes: add --isolate.")
+        refuse_senseless(options)
         for wrong in checks.check_backends():  # its tasks would all fail
             raise CommandError(f"{wrong.msg} {wrong.hint}")
+        if options["reload"]:
+            self.keep_reloading()
+        else:
+            self.run_server(options)
+
+    def keep_reloading(self) -> None:
+        """Run the server in one child process after the other."""
+        if self._argv is None:
+            raise CommandError("--reload runs this command line again: call_command has none.")
+        if code := Reloader(self._argv).run():
+            sys.exit(code)
+
+    def run_server(self, options: dict[str, Any]) -> None:
+        """Run the server in this process."""
         try:
             supervisor = Supervisor(server_options(options), pool_options(options))
         except PortInUse as error:
@@ -60,8 +72,12 @@ class Command(LeekCommand):
                 f"leek_server cannot listen at {place}: {error}.", returncode=CANNOT_LISTEN
             ) from error
         self.check(tags=[checks.DATABASE, checks.MAIL])
-        if not supervisor.run(self.say_ready, ends_process=self._ends_process):
+        if not self.serve(supervisor):
             self.end_process()
+
+    def serve(self, supervisor: Supervisor) -> bool:
+        """Serve until a stop; return whether nothing runs any more."""
+        return supervisor.run(self.say_ready, ends_process=self._argv is not None)
 
     def say_ready(self, host: str, port: int) -> None:
         """Print the line that says that hints are accepted and tasks are run."""
@@ -73,7 +89,23 @@ class Command(LeekCommand):
         logging.shutdown()
         self.stdout.flush()
         self.stderr.flush()
-        os._exit(0)
+        os._exit(self.exit_code)
+
+
+def refuse_senseless(options: dict[str, Any]) -> None:
+    """Raise CommandError for options that mean nothing together."""
+    isolates = chosen(options["isolate"], config.ISOLATE)
+    if options["max_memory"] and not isolates:
+        raise CommandError("--max-memory replaces child processes: add --isolate.")
+    if not options["reload"]:
+        return
+    for option in ("drain", "idle_timeout", "max_tasks"):
+        if options[option] and not (option == "max_tasks" and isolates):
+            flag = f"--{option.replace('_', '-')}"
+            raise CommandError(
+                f"--reload runs the server until it is stopped, {flag} ends it sooner:"
+                " leave one of them out."
+            )
 
 
 def add_service_options(parser: CommandParser) -> None:
@@ -104,6 +136,9 @@ def add_service_options(parser: CommandParser) -> None:
         metavar="MB",
         help="with --isolate, replace a child that holds more after a task",
     )
+    parser.add_argument(
+        "--reload", action="store_true", help="start anew when the site's code has changed"
+    )
 
 
 def add_end_options(parser: CommandParser) -> None:
@@ -125,52 +160,3 @@ def add_end_options(parser: CommandParser) -> None:
         metavar="S",
         help="seconds that running tasks get at a stop (SHUTDOWN_TIMEOUT)",
     )
-
-
-def chosen(flag: Any, setting: Any) -> Any:
-    """Return a flag's value, or the setting's where the flag was left out."""
-    return setting if flag is None else flag
-
-
-def server_options(options: dict[str, Any]) -> ServerOptions:
-    """Return the values for the server, from flags and settings."""
-    return ServerOptions(
-        host=chosen(options["host"], config.TASKS_HOST),
-        port=chosen(options["port"], config.TASKS_PORT),
-        lease=config.LEASE,
-        shutdown_timeout=chosen(options["shutdown_timeout"], config.SHUTDOWN_TIMEOUT),
-        drain=options["drain"],
-        idle_timeout=options["idle_timeout"],
-    )
-
-
-def pool_options(options: dict[str, Any]) -> PoolOptions:
-    """Return the values for the Worker, from flags and settings."""
-    return PoolOptions(
-        workers=chosen(options["workers"], config.WORKERS),
-        queues=chosen(options["queues"], config.QUEUES),
-        terms=terms_of_settings(),
-        max_crashes=config.MAX_CRASHES,
-        serializer_mode=config.SERIALIZER,
-        park_for=config.PARK_FOR,
-        poll_interval=config.POLL_INTERVAL,
-        async_limit=config.ASYNC_LIMIT,
-        isolate=chosen(options["isolate"], config.ISOLATE),
-        max_tasks=options["max_tasks"],
-        max_memory=options["max_memory"] and options["max_memory"] * MEGABYTE,
-        aliases=config.ALIASES,
-        purge_after=config.PURGE_AFTER,
-        schedules=tuple(config.SCHEDULE.values()),
-    )
-
-
-def log_to_stderr(verbosity: int) -> None:
-    """Log to stderr, unless the site's LOGGING already says what becomes of leek's log."""
-    name_tasks_on_stderr()
-    logger = logging.getLogger("leek")
-    if not logger.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(TaskFormatter())
-        logger.addHandler(handler)
-        logger.setLevel(LEVELS.get(verbosity, logging.DEBUG))
-        logger.propagate = False  # a task may give the root logger a handler

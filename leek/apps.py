@@ -18,13 +18,17 @@ class LeekConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks, have log records tell of tasks, and let their rows be acted upon.
 
+        In development `runserver` may run tasks as well.
         Django looks at TASKS only if something has imported its tasks framework.
         """
         from leek import checks, handles, log_context  # noqa: F401 (the checks register themselves)
         from leek.models import QueuedTasks
+        from leek.runserver import wants_server
 
         if settings.is_overridden("TASKS"):  # type: ignore[misc]
             with suppress(ImportError):  # a check tells of it
                 import_module("leek.framework")
         log_context.install()
         QueuedTasks.handles = handles
+        if wants_server():
+            import_module("leek.server.embedded").start()

@@ -45,6 +45,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *(Error(wrong.problem, wrong.remedy, id="leek.E003") for wrong in conf.wrong_values()),
         *_atomic_elsewhere(),
         *_framework_is_missing(),
+        *_runserver_without_debug(),
         *(
             Warning(f"The environment variable {name} sets nothing.", remedy, id="leek.W002")
             for name, remedy in conf.misspelt_variables().items()
@@ -97,6 +98,16 @@ def _framework_is_missing() -> list[CheckMessage]:
         for alias, params in getattr(settings, "TASKS", {}).items()
         if params.get("BACKEND") == BACKEND
     ]
+
+
+def _runserver_without_debug() -> list[CheckMessage]:
+    """Report that `runserver` is to run tasks, which it does in development only."""
+    with suppress(conf.InvalidSetting):
+        if conf.config.RUNSERVER and not settings.DEBUG:
+            problem = 'TASKS_QUEUE["RUNSERVER"] does nothing, because DEBUG is False.'
+            remedy = 'Set it to DEBUG, and have tasks run by "manage.py leek_server".'
+            return [Warning(problem, remedy, id="leek.W003")]
+    return []
 
 
 @register(DATABASE)

@@ -99,6 +99,7 @@ class Config:
     EMAIL_BACKEND = Setting("django.core.mail.backends.smtp.EmailBackend", kinds.MAIL_BACKEND)
     CONTEXT = Setting([], kinds.VARIABLES)
     EAGER = Setting(False, kinds.FLAG)
+    RUNSERVER = Setting(False, kinds.FLAG)
     WORKERS = Setting(1, kinds.COUNT)
     ASYNC_LIMIT = Setting(100, kinds.COUNT)
     QUEUES = Setting(None, kinds.QUEUES)

@@ -2,18 +2,30 @@
 
 import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from leek.api import push_task_to_queue
 from leek.models import QueuedTasks
-from tests.support import ROOT, LeekServer, is_gone, wait_until
+from tests.support import (
+    GIVE_UP_AFTER,
+    ROOT,
+    LeekServer,
+    environment,
+    free_port,
+    is_gone,
+    wait_until,
+)
 
+QUIT = "Quit the server"  # runserver has begun to answer
 SETTINGS = """
 from tests.settings import *
 
@@ -124,3 +136,45 @@ def edit_and_reload(server: LeekServer, file: Path, text: str) -> None:
     seen, ready = changes_seen(server), server.log.count("is ready at")
     edit(file, text, lambda: changes_seen(server) > seen)
     wait_until(lambda: server.log.count("is ready at") > ready, "the next server")
+
+
+class Runserver(LeekServer):
+    """A `runserver` in a process of its own."""
+
+    def __init__(self, port: int, log: Path, *options: str, **extra: str) -> None:
+        self.port = port
+        self.address = f"127.0.0.1:{free_port()}"
+        self._log = log
+        self._stream = log.open("a")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "django", "runserver", self.address, *options],
+            env=environment(LEEK_TASKS_PORT=str(port), **extra),
+            cwd=ROOT,
+            stdout=self._stream,
+            stderr=subprocess.STDOUT,
+        )
+        wait_until(lambda: QUIT in self.log or self.ended, f"runserver: {log}")
+        assert not self.ended, self.log
+
+    def and_server(self) -> "Runserver":
+        """Wait until tasks are run, too."""
+        self.wait_until_ready()
+        return self
+
+    def push(self) -> QueuedTasks:
+        """Have a view push the site's task."""
+        with urlopen(f"http://{self.address}/push/", timeout=GIVE_UP_AFTER) as answer:
+            return QueuedTasks.objects.get(pk=int(answer.read()))
+
+    @property
+    def processes(self) -> list[int]:
+        """All processes of it."""
+        return [self.process.pid, *family(self.process.pid)]
+
+    def press_ctrl_c(self) -> list[int]:
+        """Send what a terminal sends at Ctrl-C, and return the processes that got it."""
+        processes = self.processes
+        for process in reversed(processes):
+            os.kill(process, signal.SIGINT)
+        self.wait()
+        return processes

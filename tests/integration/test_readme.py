@@ -65,6 +65,7 @@ from tests.benchmarks.peers.bare import Bare
 from tests.benchmarks.peers.catalogue import variants
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
+from tests.faults.development import Runserver
 from tests.faults.outage import __main__ as outage
 from tests.mailing import HAS_MAILERS, MailServer
 from tests.settings import FRAMEWORK
@@ -886,14 +887,14 @@ def test_the_settings_table_is_complete_and_right() -> None:
 def test_every_setting_is_read_from_the_environment(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = {"EAGER": "true", "ISOLATE": "true"}
+    flags = {"EAGER": "true", "ISOLATE": "true", "RUNSERVER": "true"}
     texts = flags | {"QUEUES": "a,b", "SERIALIZER": "json", "DATABASE": "default"}
     texts |= {"ALIASES": "shop.mail=shop.post", "REQUIRES": "smtp,tcp:a:1", "ATOMIC_TASKS": "true"}
     texts["EMAIL_BACKEND"] = "django.core.mail.backends.console.EmailBackend"
     texts["SCHEDULE"] = '{"mail": {"task": "shop.mail", "every": 7}}'
     values: dict[str, object] = {"QUEUES": ["a", "b"], "EAGER": True, "ISOLATE": True}
     values |= {"ALIASES": {"shop.mail": "shop.post"}, "REQUIRES": ("smtp", "tcp:a:1")}
-    values["ATOMIC_TASKS"] = True
+    values["ATOMIC_TASKS"] = values["RUNSERVER"] = True
     values["SCHEDULE"] = {"mail": Schedule("mail", "shop.mail", Every(timedelta(seconds=7)))}
     texts["CONTEXT"] = "tests.site.tasks.tenant"
     values["CONTEXT"] = [("tests.site.tasks.tenant", tenant)]
@@ -1110,6 +1111,23 @@ def test_the_systemd_unit_starts_a_server_that_may_end_in_time(blocks: list[Bloc
     assert int(service["TimeoutStopSec"]) > DEFAULTS["SHUTDOWN_TIMEOUT"]
     for assignment in shlex.split(service["Environment"]):
         assert assignment.split("=")[0].removeprefix("LEEK_") in DEFAULTS
+
+
+@executes("install-app", "sqlite-example", "tasks-in-runserver")
+def test_runserver_runs_tasks_in_its_own_process(
+    blocks: list[Block], site: Site, port: int, servers: list[LeekServer]
+) -> None:
+    for block in blocks:
+        site.add(block)
+    site.manage("migrate", "-v0")
+    log = site.folder / "runserver.log"
+    servers.append(Runserver(port, log, "--noreload", **site.environment()))
+    servers[0].wait_until_ready()
+    said = "leek_server is ready at localhost:8002"
+    assert said in literals(section("In development"))
+    assert said.replace("8002", str(port)) in servers[0].log
+    site.manage("leek_push", "os.getpid")
+    wait_until(lambda: "Task 1 posix.getpid succeeded" in servers[0].log)
 
 
 @executes("reloading-server")

@@ -229,3 +229,11 @@ def test_other_databases_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("leek.database.sqlite.connections", {"default": Other()})
     assert check_database(None) == []
+
+
+@pytest.mark.parametrize(("debug", "ids"), [(False, ["leek.W003"]), (True, [])])
+def test_runserver_that_is_to_run_tasks_without_debug_is_reported(
+    debug: bool, ids: list[str]
+) -> None:
+    with override_settings(DEBUG=debug, TASKS_QUEUE={"RUNSERVER": True}):
+        assert [message.id for message in check_settings(None)] == ids

@@ -44,6 +44,7 @@ def refusal(key: str) -> str:
         ("ALIASES", {}),
         ("CONTEXT", []),
         ("EAGER", False),
+        ("RUNSERVER", False),
         ("WORKERS", 1),
         ("QUEUES", None),
         ("MAX_RETRIES", 3),

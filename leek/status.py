@@ -1,112 +1,87 @@
 """Read-only figures of the queue."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count
 from django.utils import timezone
 
+from leek import queue_figures
 from leek.conf import config
-from leek.database import Now, aware
-from leek.models import Gates, QueuedTasks, Schedules, Servers, State
+from leek.database import Now, aware, counts
+from leek.figures import (
+    Figures,
+    GateFigures,
+    Number,
+    QueueFigures,
+    RunningFigures,
+    ScheduleFigures,
+    ServerFigures,
+)
+from leek.models import FailedTasks, Gates, QueuedTasks, Schedules, Servers, SuccessTasks
 
+__all__ = [
+    "CAP",
+    "Figures",
+    "GateFigures",
+    "Number",
+    "QueueFigures",
+    "RunningFigures",
+    "ScheduleFigures",
+    "ServerFigures",
+    "brief",
+    "figures",
+    "moment",
+    "waiting",
+]
+
+CAP = 500_000  # where those end counting who look often
 MOST_GATES = 100  # shown, those with the most tasks
+MOST_RUNNING = 1000  # tasks shown of all servers together, those that have run the longest
 LONGEST_TEXT = 200  # characters that are shown of a reason or a message
-
-
-@dataclass(frozen=True)
-class ServerFigures:
-    """One `leek_server` that holds a lease."""
-
-    host: str
-    address: str
-    port: int
-    pid: int
-    workers: int
-    queues: list[str] | None
-    weights: dict[str, int] | None
-    started_at: str
-    running: int
-
-
-@dataclass(frozen=True)
-class ScheduleFigures:
-    """A recurring task: its next due time, and the last one for which it was pushed, as which task.
-
-    Times are in the site's zone; None where there is no such time.
-    """
-
-    name: str
-    next_due: datetime | None
-    last_due: datetime | None
-    task_id: int | None
-
-
-@dataclass(frozen=True)
-class GateFigures:
-    """A gate at which tasks wait, and how many; in an outage since when, and why."""
-
-    name: str
-    tasks: int
-    since: str | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The queue at a glance, as the database has it.
-
-    `oldest_waiting` is the time in seconds that the longest waiting due task has been due, None
-    if none waits.
-    """
-
-    oldest_waiting: float | None
-    waiting: int
-    deferred: int
-    running: int
-    successful: int
-    failed: int
-    blocked: int
-    gates: list[GateFigures]
-    servers: list[ServerFigures]
-    schedules: list[ScheduleFigures]
 
 
 def waiting() -> int:
     """Return the number of due tasks that no server has claimed."""
-    return QueuedTasks.objects.ready().count() + QueuedTasks.objects.due().count()
+    return sum(counts([QueuedTasks.objects.ready(), QueuedTasks.objects.due()]))
 
 
-def figures() -> Figures:
-    """Count the tasks by state, and list the servers."""
-    counts: dict[int, int] = dict(
-        QueuedTasks.objects.order_by().values_list("state").annotate(number=Count("pk"))
-    )
-    due = QueuedTasks.objects.due().count()
+def figures(count_up_to: int | None = None) -> Figures:
+    """Count the tasks by state, and list queues and servers, in at most eleven statements.
+
+    With `count_up_to` it is done quickly, for who looks often: what is deferred, blocked or
+    finished is counted so far and no further, and how long tasks have waited is told by the first
+    in line (see `queue_figures.read`). Else all figures are exact.
+    """
+    due, deferred, blocked, successful, failed = _counts(count_up_to)
+    waits = queue_figures.read(due, quickly=count_up_to is not None)
+    claimed = _claimed()
     return Figures(
-        oldest_waiting=_oldest_waiting(),
-        waiting=counts.get(State.READY, 0) + due,
-        deferred=counts.get(State.DEFERRED, 0) - due,
-        running=counts.get(State.RUNNING, 0),
-        successful=counts.get(State.SUCCESSFUL, 0),
-        failed=counts.get(State.FAILED, 0),
-        blocked=counts.get(State.BLOCKED, 0),
-        gates=_gate_figures(),
-        servers=_server_figures(),
+        oldest_waiting=waits.oldest,
+        waiting=Number(waits.ready + due, is_capped=due.is_capped),
+        deferred=deferred,
+        running=sum(claimed.values()),
+        successful=successful,
+        failed=failed,
+        blocked=blocked,
+        gates=_gate_figures() if blocked else [],
+        servers=_server_figures(claimed),
         schedules=_schedule_figures(datetime.now(UTC)),
+        queues=waits.queues,
+        count_up_to=count_up_to,
     )
 
 
-def _oldest_waiting() -> float | None:
-    times = [
-        rows.order_by().aggregate(oldest=Min("run_after"))["oldest"]
-        for rows in (QueuedTasks.objects.ready(), QueuedTasks.objects.due())
+def _counts(up_to: int | None) -> list[Number]:
+    sets = [
+        QueuedTasks.objects.due(),
+        QueuedTasks.objects.deferred().filter(run_after__gt=Now()),
+        QueuedTasks.objects.blocked(),
+        SuccessTasks.objects.all(),
+        FailedTasks.objects.all(),
     ]
-    if not any(times):
-        return None
-    oldest: datetime = min(time for time in times if time)
-    return max((timezone.now() - oldest).total_seconds(), 0.0)
+    return [Number(number, is_capped=number == up_to) for number in counts(sets, up_to)]
 
 
 def moment(time: datetime) -> str:
@@ -123,7 +98,7 @@ def brief(text: str) -> str:
 
 def _gate_figures() -> list[GateFigures]:
     blocked = QueuedTasks.objects.blocked().order_by().values_list("blocked_by")
-    numbers = dict(blocked.annotate(number=Count("pk")).order_by("-number")[:MOST_GATES])
+    numbers = dict(blocked.annotate(number=Count("*")).order_by("-number")[:MOST_GATES])
     known = {gate.name: gate for gate in Gates.objects.filter(name__in=list(numbers))}
     return [_gate(name, number, known.get(name)) for name, number in numbers.items()]
 
@@ -133,11 +108,15 @@ def _gate(name: str, number: int, gate: Gates | None) -> GateFigures:
     return GateFigures(name, number, moment(since) if since else None, gate.reason if gate else "")
 
 
-def _server_figures() -> list[ServerFigures]:
-    running: dict[Any, int] = dict(
-        QueuedTasks.objects.running().order_by().values_list("owner").annotate(number=Count("pk"))
-    )
-    alive = Servers.objects.filter(expires_at__gte=Now())
+def _claimed() -> dict[int | None, int]:
+    """Return how many tasks each server has claimed; None are the processes that pushed them."""
+    rows = QueuedTasks.objects.running().order_by().values_list("owner")
+    return dict(rows.annotate(number=Count("*")))
+
+
+def _server_figures(claimed: Mapping[int | None, int]) -> list[ServerFigures]:
+    alive = list(Servers.objects.filter(expires_at__gte=Now()).order_by("pk"))
+    running = _running_figures(alive)
     return [
         ServerFigures(
             host=server.hostname,
@@ -148,18 +127,41 @@ def _server_figures() -> list[ServerFigures]:
             queues=None if server.queues is None else [*server.queues],
             weights=server.queues if isinstance(server.queues, dict) else None,
             started_at=server.started_at.isoformat(),
-            running=running.get(server.pk, 0),
+            running=claimed.get(server.pk, 0),
+            running_tasks=running[server.pk],
         )
-        for server in alive.order_by("pk")
+        for server in alive
     ]
 
 
+def _running_figures(servers: Sequence[Servers]) -> dict[int, list[RunningFigures]]:
+    """Return what each server is still running of what it has noted, by its id."""
+    noted = sorted(
+        (datetime.fromisoformat(since), int(task_id), server.pk)
+        for server in servers
+        for task_id, since in server.running.items()
+    )[:MOST_RUNNING]
+    running = QueuedTasks.objects.running().filter(pk__in=[task_id for _, task_id, _ in noted])
+    columns = ("owner", "name", "progress_done", "progress_total")
+    rows = running.order_by().values_list("pk", *columns) if noted else ()
+    found: dict[int, Any] = {task_id: told for task_id, *told in rows}
+    figures: dict[int, list[RunningFigures]] = {server.pk: [] for server in servers}
+    for since, task_id, server_id in noted:
+        owner, name, done, total = found.get(task_id, (None, "", None, None))
+        if owner == server_id:
+            running_since = timezone.localtime(aware(since))
+            figures[server_id].append(RunningFigures(task_id, name, running_since, done, total))
+    return figures
+
+
 def _schedule_figures(now: datetime) -> list[ScheduleFigures]:
+    if not (schedules := config.SCHEDULE):
+        return []
     pushed = {
         row.name: (aware(row.due_at), row.task_id) for row in Schedules.objects.exclude(task=None)
     }
     figures = []
-    for name, schedule in config.SCHEDULE.items():
+    for name, schedule in schedules.items():
         next_due, (last_due, task_id) = schedule.next_due(now), pushed.get(name, (None, None))
         figures.append(ScheduleFigures(name, _local(next_due), _local(last_due), task_id))
     return figures

@@ -9,6 +9,7 @@ from leek.database.connecting import (
     is_connected,
     thrifty_connections,
 )
+from leek.database.counting import counts
 from leek.database.distinct import DistinctValues
 from leek.database.errors import is_transient
 from leek.database.exclusion import alone_at
@@ -30,6 +31,7 @@ __all__ = [
     "alone_at",
     "as_stored",
     "aware",
+    "counts",
     "has_one_writer",
     "has_table",
     "impatient_connections",

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connections, models, transaction
 
-from leek.database.compiled import Row, converted
+from leek.database.compiled import Row, compiled, converted
 
 
 class ClaimStatement:
@@ -34,8 +34,8 @@ class ClaimStatement:
         self._returning = f"RETURNING {names}"
         skip = connection.features.has_select_for_update_skip_locked
         self._lock = connection.ops.for_update_sql(skip_locked=skip)
-        self._candidates, self._parameters = _compiled(candidates.values_list("pk"))
-        self._candidates_in_full, _ = _compiled(candidates.values_list("pk", *columns))
+        self._candidates, self._parameters = compiled(candidates.values_list("pk"))
+        self._candidates_in_full, _ = compiled(candidates.values_list("pk", *columns))
 
     def run(self, limit: int, values: Sequence[Any]) -> list[Row]:
         """Claim up to `limit` rows by giving them these values; return their columns."""
@@ -88,8 +88,3 @@ class ClaimStatement:
             return []
         cursor.execute(self._read, values)
         return list(cursor.fetchall())
-
-
-def _compiled(rows: models.QuerySet[Any]) -> tuple[str, Sequence[Any]]:
-    sql, parameters = rows.query.get_compiler(rows.db).as_sql()
-    return str(sql), parameters

@@ -43,3 +43,9 @@ def converted(connection: Any, selected: Sequence[Any], rows: Iterable[Row]) -> 
         for row in found:
             row[position] = convert(row[position], expression, connection)
     return [*map(tuple, found)]
+
+
+def compiled(rows: models.QuerySet[Any]) -> tuple[str, Sequence[Any]]:
+    """Return the text of a query and its parameters."""
+    sql, parameters = rows.query.get_compiler(rows.db).as_sql()
+    return str(sql), parameters

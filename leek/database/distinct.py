@@ -1,10 +1,11 @@
 """The different values of an indexed column, without reading all rows."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections, models
 from django.db.models.expressions import RawSQL
+
+from leek.database.compiled import compiled
 
 JUMPS = 16  # one by one; then the rest of the index is read
 
@@ -19,9 +20,9 @@ class DistinctValues:
         self._alias = rows.db
         self._values = rows.order_by(column).values_list(column, flat=True)
         self._after = f"{column}__gt"
-        first, parameters = _compiled(self._values[:1])
+        first, parameters = compiled(self._values[:1])
         next_one = self._values.filter(**{self._after: RawSQL("found.value", ())})
-        following, more_parameters = _compiled(next_one[:1])
+        following, more_parameters = compiled(next_one[:1])
         self._sql = (
             f"WITH RECURSIVE found (value) AS (SELECT * FROM ({first}) AS least"  # noqa: S608 (Django's)
             f" UNION ALL SELECT ({following}) FROM found WHERE found.value IS NOT NULL)"
@@ -45,8 +46,3 @@ class DistinctValues:
             found += jumped
             following = self._values.filter(**{self._after: found[-1]})
         return [*found, *following.distinct()] if len(found) == JUMPS else found
-
-
-def _compiled(rows: models.QuerySet[Any]) -> tuple[str, Sequence[Any]]:
-    sql, parameters = rows.query.get_compiler(rows.db).as_sql()
-    return str(sql), parameters

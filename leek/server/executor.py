@@ -12,17 +12,16 @@ from typing import Any, NamedTuple
 from django import db
 from django.utils import timezone
 
-from leek import serializer
 from leek.announcing import announce_start, announce_start_in_loop
 from leek.conditions import Conditions
 from leek.context import restore
-from leek.contracts import Contract, contract_of
+from leek.contracts import Contract
 from leek.current import CurrentTask, enter
 from leek.database import is_transient
 from leek.exceptions import CallableNotFound, TaskTimeout
-from leek.models import queue_database
 from leek.outcome import Claimed, Crash, Failure, Outcome, Progress, Retry, Success, Undone
-from leek.policy import NOTHING, Policy, Terms, check_atomic, policy_of, restored
+from leek.policy import Policy, Terms
+from leek.reading import read
 from leek.server.atomic import run_atomically
 from leek.server.reports import report_of
 from leek.task import Task
@@ -182,28 +181,16 @@ class Executor:
 
     def _load(self, claimed: Claimed, started_at: datetime, process: int) -> Attempt | Outcome:
         try:
-            task = serializer.load_task(claimed.payload, self.serializer_mode, self.aliases)
-            contract = contract_of(task)
-            terms = self._terms_of(task, contract)
-            if terms.atomic:
-                check_atomic(claimed.name, terms.atomic, queue_database())
-            conditions = terms.conditions(claimed.name, task.args, task.kwargs)
+            mode, aliases = self.serializer_mode, self.aliases
+            reading = read(claimed.name, claimed.payload, mode, aliases, self.terms)
         except CallableNotFound as error:
             return self._parked(claimed, started_at, error)
         except BaseException as error:  # noqa: BLE001 (an import may even call sys.exit)
             return Failure(claimed, started_at, timezone.now(), report_of(error))
+        task, contract, terms, conditions = reading
+        if self.tries_once:
+            terms = terms.changed_by(_ONCE)
         return Attempt(claimed, task, started_at, process, contract, terms, conditions)
-
-    def _terms_of(self, task: Task, contract: Contract) -> Terms:
-        """Return what holds for a task: the push wins over the policy, that over the settings."""
-        terms = self.terms
-        if (of_alias := contract.policy_of(task)) is not NOTHING:
-            terms = terms.changed_by(of_alias)
-        if policy := policy_of(task.callable):
-            terms = terms.changed_by(policy)
-        if task.options:
-            terms = terms.changed_by(restored(task.options))
-        return terms.changed_by(_ONCE) if self.tries_once else terms
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         try:

@@ -1,6 +1,7 @@
 """leek_status, for one task and for those that wait at gates."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -10,14 +11,15 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from leek import leases, status
+from leek import leases, lifecycle, serializer, status
 from leek.api import push_many, push_task_to_queue, using
-from leek.explaining import explain
+from leek.conditions import Rate
+from leek.explaining import case, explain
 from leek.lifecycle import note_outage
-from leek.models import FailedAttempts, Gates, QueuedTasks, Servers, State
+from leek.models import FailedAttempts, Gates, PausedQueues, QueuedTasks, Servers, State
 from tests.conftest import StartServer
 from tests.site import tasks
-from tests.support import finish, manage, run, wait_until
+from tests.support import GIVE_UP_AFTER, finish, manage, run, wait_until
 
 pytestmark = pytest.mark.any_version
 
@@ -58,11 +60,61 @@ class TestATask:
 
     def test_that_waits_for_its_turn(self, port: int) -> None:
         a_server(port)
-        push_many([(tasks.noop, (), {})] * 2)
         row = push_task_to_queue(tasks.noop)
-        using(priority=5).push(tasks.noop)
         using(priority=-5).push(tasks.noop)
-        assert reason(row, is_listening=True) == "waiting: 3 task(s) of its queue are ahead of it"
+        using(queue="other", priority=5).push(tasks.noop)
+        assert reason(row, is_listening=True) == "waiting: it is the next one of its queue"
+        later = push_task_to_queue(tasks.noop)
+        behind_one = "waiting: it is behind 1 earlier one of its priority"
+        assert reason(later, is_listening=True) == behind_one
+        last = push_task_to_queue(tasks.noop)
+        behind_two = "waiting: it is behind 2 earlier ones of its priority"
+        assert reason(last, is_listening=True) == behind_two
+        using(priority=5).push_many([(tasks.noop, (), {})] * 3)
+        behind_urgent = "waiting: it is behind 3 of higher priority"
+        assert reason(row, is_listening=True) == behind_urgent
+        assert reason(last, is_listening=True) == f"{behind_urgent} and 2 earlier ones"
+
+    def test_that_waits_far_behind(self, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(case, "FAR_BEHIND", 2)
+        a_server(port)
+        push_many([(tasks.noop, (), {})] * 3)
+        row = push_task_to_queue(tasks.noop)
+        behind = "waiting: it is behind 2+ earlier ones of its priority"
+        assert reason(row, is_listening=True) == behind
+
+    def test_that_waits_in_a_paused_queue(self, port: int) -> None:
+        a_server(port)
+        row = using(queue="mail").push(tasks.noop)
+        other = push_task_to_queue(tasks.noop)
+        lifecycle.pause("mail")
+        PausedQueues.objects.update(paused_at=LATER)
+        paused = 'waiting: the queue "mail" is paused since 2050-01-02 03:04:05+00:00'
+        assert reason(row, is_listening=True) == paused
+        assert "paused" not in reason(other, is_listening=True)
+
+    def test_whose_callable_is_gone(self, port: int) -> None:
+        a_server(port)
+        row = stored_as("tests.site.tasks.old")
+        told = reason(row, is_listening=True)
+        assert told.startswith("waiting: the callable tests.site.tasks.old does not import here (")
+        assert told.endswith("has no attribute 'old')")
+
+    def test_whose_module_ends_the_process(
+        self, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a_server(port)
+        (tmp_path / "ending_module.py").write_text("raise SystemExit(3)")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        row = stored_as("ending_module.task")
+        assert reason(row, is_listening=True) == "waiting, but it will fail: SystemExit: 3"
+
+    def test_whose_payload_is_not_signed(self, port: int) -> None:
+        a_server(port)
+        row = push_task_to_queue(tasks.noop)
+        QueuedTasks.objects.update(payload="{}:no:signature")
+        told = reason(row, is_listening=True)
+        assert told.startswith("waiting, but it will fail: InvalidPayload: the payload is damaged")
 
     def test_that_is_deferred(self) -> None:
         row = using(run_after=LATER).push(tasks.noop)
@@ -85,18 +137,34 @@ class TestATask:
             started_at=LATER,
             finished_at=LATER,
         )
-        assert reason(row) == (
-            "deferred until 2050-01-02 03:04:05+00:00, after attempt 1 failed:"
-            " smtplib.SMTPException: no room"
+        after = "after attempt 1 failed: smtplib.SMTPException: no room"
+        until = "deferred until 2050-01-02 03:04:05+00:00: try 2"
+        days = "[0-9,]+ days"
+        assert re.fullmatch(f"{re.escape(until)} of 3 in {days}, {after}", reason(row))
+        QueuedTasks.objects.update(payload="unreadable")
+        assert re.fullmatch(f"{re.escape(until)} in {days}, {after}", reason(row))
+
+    def test_that_is_tried_again_soon_by_terms_of_its_own(self) -> None:
+        row = using(max_retries=7).push(tasks.noop)
+        soon = timezone.now() + timedelta(seconds=GIVE_UP_AFTER)
+        QueuedTasks.objects.update(tries=4, run_after=soon, state=State.DEFERRED)
+        FailedAttempts.objects.create(
+            task=row, attempt=4, exception_type="E", started_at=LATER, finished_at=LATER
         )
+        assert re.search(r": try 5 of 7 in \d+ s, after attempt 4 failed: E: $", reason(row))
 
     def test_that_is_parked(self) -> None:
         row = using(run_after=LATER).push(tasks.noop)
         QueuedTasks.objects.update(parked_since=LATER - timedelta(hours=1))
         assert reason(row) == (
             "parked until 2050-01-02 03:04:05+00:00:"
-            " it has not imported since 2050-01-02 02:04:05+00:00"
+            " it has not imported since 2050-01-02 02:04:05+00:00; here it does by now"
         )
+
+    def test_that_is_parked_and_does_not_import_here(self) -> None:
+        row = stored_as("tests.site.tasks.old")
+        QueuedTasks.objects.update(parked_since=LATER, run_after=LATER, state=State.DEFERRED)
+        assert "; the callable tests.site.tasks.old does not import here (Attr" in reason(row)
 
     def test_that_is_suspect(self, port: int) -> None:
         a_server(port)
@@ -104,25 +172,48 @@ class TestATask:
         QueuedTasks.objects.update(state=State.DEFERRED, suspect=True)
         assert reason(row, is_listening=True).startswith("waiting to run alone")
 
-    def test_that_is_blocked_by_an_outage(self) -> None:
+    def test_that_waits_for_a_service(self, port: int) -> None:
         row = blocked_at("smtp")
-        assert reason(row) == "blocked by smtp"
         note_outage("smtp", "ConnectionRefusedError")
         Gates.objects.update(closed_since=LATER)
         assert (
-            reason(row) == "blocked by smtp since 2050-01-02 03:04:05+00:00: ConnectionRefusedError"
+            reason(row)
+            == "waiting for smtp since 2050-01-02 03:04:05+00:00: ConnectionRefusedError"
         )
 
-    @pytest.mark.parametrize(
-        ("capacity", "period", "most"), [(3, None, "3 at a time"), (5, 60.0, "5 in 60 s")]
-    )
-    def test_that_is_blocked_by_a_limit(
-        self, capacity: int, period: float | None, most: str
-    ) -> None:
-        row = blocked_at("limit:x")
+    @pytest.mark.parametrize("gate", ["smtp", "limit:x", "rate:x"])
+    def test_that_nothing_keeps_at_its_gate(self, gate: str, port: int) -> None:
+        row = blocked_at(gate)
+        assert reason(row) == f"waiting: no server is listening at localhost:{port}"
+        a_server(port)
+        about_to = f"waiting for {gate}, which is about to let it go on"
+        assert reason(row, is_listening=True) == about_to
+        capacity = None if gate == "smtp" else 1
+        period = 60.0 if gate == "rate:x" else None
         now = timezone.now()
-        Gates.objects.create(name="limit:x", capacity=capacity, period=period, used_at=now)
-        assert reason(row) == f"blocked by limit:x, which lets through {most}"
+        Gates.objects.create(name=gate, capacity=capacity, period=period, used_at=now)
+        assert reason(row, is_listening=True) == about_to
+
+    def test_that_waits_for_a_limit(self) -> None:
+        holders = push_many([(tasks.noop, (), {})] * 2)
+        one, two = (holder.pk for holder in holders)
+        QueuedTasks.objects.filter(pk=one).update(state=State.RUNNING, limited_by="limit:user:7")
+        row = blocked_at("limit:user:7")
+        Gates.objects.create(name="limit:user:7", capacity=1, used_at=timezone.now())
+        assert reason(row) == f"waiting: limit user:7 is taken by {one}"
+        Gates.objects.update(capacity=2)
+        QueuedTasks.objects.filter(pk=two).update(state=State.RUNNING, limited_by="limit:user:7")
+        assert reason(row) == f"waiting: limit user:7, 2 at a time, is taken by {one}, {two}"
+
+    def test_that_waits_for_a_rate(self) -> None:
+        now = timezone.now()
+        row = blocked_at("rate:x")
+        rate = Rate(5, 36_000.0)
+        starts = dict.fromkeys(rate.noted({}, now.timestamp()), 5)
+        Gates.objects.create(
+            name="rate:x", capacity=5, period=rate.period, starts=starts, used_at=now
+        )
+        assert reason(row) == "waiting: rate x lets 5 start in 10 h, the next one in 11 h"
 
     def test_that_runs(self) -> None:
         server = a_server(8002)
@@ -133,6 +224,9 @@ class TestATask:
         assert reason(row).endswith(", attempt 2, 3")
         QueuedTasks.objects.update(progress_total=10)
         assert reason(row).endswith(", attempt 2, 3 of 10")
+        Servers.objects.update(running={str(row.pk): LATER.isoformat()})
+        since = "since 2050-01-02 03:04:05+00:00"
+        assert reason(row) == f"running on {server} {since}, attempt 2, 3 of 10"
 
     def test_that_a_dead_server_runs(self) -> None:
         server = a_server(8002, seconds=-1)
@@ -163,6 +257,14 @@ class TestATask:
         assert reason(row).endswith("TaskCancelled: cancelled before it began")
 
 
+def stored_as(path: str) -> QueuedTasks:
+    """Return the row of a task whose callable is at this path, be it that nothing is."""
+    row = push_task_to_queue(tasks.noop)
+    row.name, row.payload = path, serializer.dump_task(path, (), {}, "auto")
+    row.save()
+    return row
+
+
 def blocked_at(gate: str, number: int = 1) -> QueuedTasks:
     """Return the row of the last of so many tasks that wait at a gate."""
     rows = push_many([(tasks.noop, (), {})] * number)
@@ -190,6 +292,7 @@ class TestTheCommand:
             "queue": "mail",
             "priority": 0,
             "status": "READY",
+            "reason": "deferred",
             "explanation": "deferred until 2050-01-02 03:04:05+00:00",
         }
 

@@ -19,7 +19,7 @@ Reason = Callable[[Case], str | None]
 class Explanation:
     """A task, its status, and why it has that: as a word that stays, and as a sentence.
 
-    The words are the names of the lists below. The sentence is in the language that is active.
+    The words are REASONS. The sentence is in the language that is active.
     """
 
     id: int
@@ -83,3 +83,4 @@ _REASONS: dict[State, dict[str, Reason]] = {
     State.SUCCESSFUL: {"succeeded": begun.succeeded},
     State.FAILED: {"failed": begun.failed},
 }
+REASONS = tuple(dict.fromkeys(name for reasons in _REASONS.values() for name in reasons))

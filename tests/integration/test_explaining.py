@@ -287,6 +287,7 @@ class TestTheCommand:
     def test_prints_json(self, port: int) -> None:
         row = using(queue="mail", run_after=LATER).push(tasks.noop)
         assert json.loads(run("leek_status", "--json", str(row.pk))) == {
+            "version": 1,
             "id": row.pk,
             "name": "tests.site.tasks.noop",
             "queue": "mail",

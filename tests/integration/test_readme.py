@@ -22,7 +22,7 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,12 +48,13 @@ from docutils.core import publish_doctree
 from environ import Env
 
 import leek
-from leek import conf, lifecycle, serializer, signals
+from leek import conf, lifecycle, serializer, signals, status
 from leek.api import push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS, config
 from leek.context import restore
 from leek.current import CurrentTask, enter
 from leek.exceptions import TaskTimeout
+from leek.explaining import REASONS
 from leek.models import FailedTasks, Gates, QueuedTasks, State, SuccessTasks
 from leek.schedule import Every, Schedule
 from leek.server.configured import pool_options
@@ -1158,7 +1159,7 @@ def test_status_prints_what_the_readme_shows(
     server = start_server(*arguments, LEEK_MAX_RETRIES="1")
     push_many([(noop, (), {})] * 860 + [(fail, (), {})] * 2)
     for _ in range(115):
-        using(queue="a queue that nobody serves").push(noop)
+        using(queue="reports").push(noop)
     for _ in range(3):
         using(run_after=timedelta(hours=1)).push(noop)
     blocked = using(queue="a queue that nobody serves", run_after=timedelta(hours=1))
@@ -1207,14 +1208,74 @@ def without_age(text: str) -> str:
     """Return the output of `leek_status` without the age that it leads with."""
     text, replaced = re.subn(r"\AOldest waiting task: \d+\.\d s\n", "", text)
     assert replaced
-    return text
+    text = re.sub(r"the oldest for \d+\.\d s", "the oldest", text)
+    return re.sub(r"\n  Task .*", "", text)  # not all that runs has done so for a second
 
 
-def test_status_as_json_has_the_keys_that_are_named(start_server: StartServer) -> None:
-    start_server()
-    keys = json.loads(manage("leek_status", "--json").stdout)
-    named = {node.astext() for node in section("Status").findall(nodes.literal)}
-    assert set(keys) <= named
+def without_seconds(text: str) -> str:
+    """Return a text without the figures that grow while a test runs."""
+    return re.sub(r"[\d,]+\.\d s", "... s", text)
+
+
+@executes("alarms-example")
+def test_an_alarm_has_an_exit_code(blocks: list[Block], start_server: StartServer) -> None:
+    ((command, expected),) = blocks[0].session()
+    start_server("--queues", "other")
+    (row,) = store(1)
+    two_hours_ago = timezone.now() - timedelta(seconds=7260)
+    QueuedTasks.objects.filter(pk=row.pk).update(run_after=two_hours_ago)
+    answer = manage(*arguments_of(command))
+    printed = answer.stdout.splitlines()[0].replace("7260", "7,260")
+    assert answer.returncode == 3
+    assert without_seconds(f"{printed}\n{answer.stderr.strip()}") == without_seconds(expected)
+
+
+TYPES: dict[str, Callable[[Any], bool]] = {
+    "number": lambda value: type(value) in (int, float),
+    "text": lambda value: type(value) is str,
+    "flag": lambda value: type(value) is bool,
+    "list": lambda value: type(value) is list,
+    "null": lambda value: value is None,
+}
+
+
+ENTRIES = (
+    ("gates", status.GateFigures),
+    ("servers", status.ServerFigures),
+    ("servers", status.RunningFigures),
+    ("schedules", status.ScheduleFigures),
+    ("queues", status.QueueFigures),
+)
+
+
+def test_status_as_json_is_as_the_table_says(start_server: StartServer) -> None:
+    start_server("--queues", "other")
+    store(1)
+    block(store(2))
+    document = json.loads(manage("leek_status", "--json").stdout)
+    rows = table("Status as JSON")
+    assert [key for key, _, _ in rows] == list(document)
+    for key, kinds, _ in rows:
+        fits = [TYPES[kind] for kind in kinds.replace("true or false", "flag").split(" or ")]
+        assert any(fit(document[key]) for fit in fits), key
+    words = {key: set(re.findall(r"\w+", meaning)) for key, _, meaning in rows}
+    for key, kind in ENTRIES:
+        assert {spec.name for spec in fields(kind)} <= words[key]
+
+
+def test_status_of_a_task_as_json_has_the_keys_that_are_named(
+    transactional_db: None, port: int
+) -> None:
+    store(1)
+    document = json.loads(manage("leek_status", "1", "--json").stdout)
+    named = {node.astext() for node in section("Status as JSON").findall(nodes.literal)}
+    assert set(document) <= named
+
+
+def test_the_reasons_are_those_of_the_table() -> None:
+    tables = list(section("Status as JSON").findall(nodes.tbody))
+    named = {row.children[0].astext() for row in tables[1].children}
+    assert named == set(REASONS)
 
 
 @pytest.fixture

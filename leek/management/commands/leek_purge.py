@@ -1,33 +1,13 @@
 """manage.py leek_purge"""
 
-import argparse
-import re
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from leek import upkeep
 from leek.management.base import LeekCommand
+from leek.management.options import age
 from leek.management.progress import Progress
-from leek.setting_kinds import CENTURY
-
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-LONGEST = timedelta(seconds=CENTURY)
-
-
-def age(text: str) -> timedelta:
-    """Parse an age such as 90s, 30m, 12h, 7d or 2w."""
-    if not (match := re.fullmatch(r"(\d+)([smhdw])", text)):
-        raise argparse.ArgumentTypeError(f"{text} is not an age such as 90s, 30m, 12h, 7d or 2w")
-    number, unit = match.groups()
-    try:
-        found = timedelta(**{UNITS[unit]: int(number)})
-    except OverflowError:
-        found = timedelta.max
-    if found > LONGEST:
-        raise argparse.ArgumentTypeError(f"{text} is more than a century, the longest age")
-    return found
 
 
 class Command(LeekCommand):

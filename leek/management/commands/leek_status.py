@@ -6,20 +6,27 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser, no_translations
 from django.core.serializers.json import DjangoJSONEncoder
 
-from leek import client, explaining, status
-from leek.conf import config
+from leek import client, explaining
 from leek.exceptions import ServerUnreachable
+from leek.management import looks
 from leek.management.base import LeekCommand
-from leek.management.options import task_id
+from leek.management.looks import Look
+from leek.management.options import seconds, task_id, value_of
+from leek.management.status_text import as_lines, printable
+from leek.management.thresholds import Thresholds
+from leek.management.watching import watch_documents, watch_lines
 from leek.models import QueuedTasks
 from leek.protocol import Reply
-from leek.queues import described
+from leek.setting_kinds import DAY, NUMBER
+from leek.status import moment
 
 QUESTIONS = ("ping", "waiting", "handled")
-WORKER_OFF, NO_SERVER = 1, 2  # exit codes
+WORKER_OFF, NO_SERVER, EXCEEDED = 1, 2, 3  # exit codes
+OPTIONS_WRONG = 2
+USUAL_INTERVAL, SHORTEST_INTERVAL = 2.0, 0.1  # seconds
 
 
 def question_or_task(text: str) -> str | int:
@@ -35,20 +42,28 @@ def question_or_task(text: str) -> str | int:
         ) from None
 
 
+def interval(text: str) -> float:
+    """Parse the seconds between two looks."""
+    if not SHORTEST_INTERVAL <= (found := seconds(text)) <= DAY:
+        raise argparse.ArgumentTypeError(f"{text!r}. Give {SHORTEST_INTERVAL} seconds to a day.")
+    return found
+
+
 class Command(LeekCommand):
     """Show how the queue and its server are, or explain one task.
 
-    Exit codes: 0 if the Worker is on, 1 if it is stopped, 2 if no server answers. For a task: 0 if
-    there is such a task, else 1.
+    Exit codes, the first that applies: 2 if no server answers, 1 if the Worker is stopped, 3 if a
+    threshold is exceeded; else 0. For a task: 0 if there is such a task, else 1.
     """
 
     help = (
         "Shows how the queue and its server are. Exit code 0: the Worker is on; 1: it is stopped;"
-        " 2: no server answers. With the id of a task: why it is where it is."
+        " 2: no server answers; 3: a threshold is exceeded. With the id of a task: why it is where"
+        " it is."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add the question and the output format."""
+        """Add the question, the output format, and the ways to keep an eye on the queue."""
         parser.add_argument(
             "question",
             nargs="?",
@@ -57,15 +72,44 @@ class Command(LeekCommand):
             help="ask only this, or explain this task",
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument(
+            "--watch",
+            nargs="?",
+            type=interval,
+            const=USUAL_INTERVAL,
+            metavar="SECONDS",
+            help=f"show it again every so many seconds ({USUAL_INTERVAL:g}), until Ctrl-C",
+        )
+        parser.add_argument(
+            "--max-age",
+            type=seconds,
+            metavar="AGE",
+            help="exit code 3 if a task has waited for longer: seconds, or 90s 5m 2h",
+        )
+        parser.add_argument(
+            "--max-failed",
+            type=value_of(NUMBER),
+            metavar="N",
+            help="exit code 3 if more tasks have failed, and were not purged or tried again",
+        )
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask the server, and the database if nothing in particular was asked for."""
-        if isinstance(options["question"], int):
-            self.explain(options["question"], as_json=options["json"])
-        elif options["question"]:
-            self.ask(options["question"], as_json=options["json"])
+        question, as_json, every = options["question"], options["json"], options["watch"]
+        thresholds = Thresholds(options["max_age"], options["max_failed"])
+        if thresholds.are_given and (question or every):
+            refuse("--max-age and --max-failed go neither with a question, nor with --watch.")
+        if question and every:
+            refuse("--watch shows everything: give no question with it.")
+        if every:
+            self.watch(every, as_json=as_json)
+        elif isinstance(question, int):
+            self.explain(question, as_json=as_json)
+        elif question:
+            self.ask(question, as_json=as_json)
         else:
-            self.show(as_json=options["json"])
+            self.show(thresholds, as_json=as_json)
 
     def ask(self, question: str, *, as_json: bool) -> None:
         """Print the server's answer to one question."""
@@ -86,26 +130,34 @@ class Command(LeekCommand):
         except QueuedTasks.DoesNotExist:
             raise CommandError(f"There is no task {task}, or it was purged.") from None
         if as_json:
-            self.stdout.write(json.dumps(asdict(found)))
+            self.stdout.write(json.dumps({"version": looks.VERSION, **asdict(found)}))
         else:
-            self.stdout.write(f"Task {found.id} {found.name}: {found.explanation}")
+            text = f"Task {found.id} {found.name}: {found.explanation}"
+            self.stdout.write(printable(text))
 
-    def show(self, *, as_json: bool) -> None:
-        """Print everything at a glance."""
-        figures = status.figures()
-        try:
-            reply, problem = client.ask("ping"), None
-        except ServerUnreachable as error:
-            reply, problem = None, str(error)
+    def show(self, thresholds: Thresholds, *, as_json: bool) -> None:
+        """Print everything at a glance, and say what is wrong."""
+        look = looks.look()
+        self.stdout.write(document(look) if as_json else "\n".join(as_lines(look)))
+        exceeded = thresholds.exceeded(look.figures) if look.figures else None
+        problems = " ".join(filter(None, (look.server_error, exceeded)))
+        if look.reply is None:
+            raise CommandError(problems, returncode=NO_SERVER)
+        if problems:
+            raise CommandError(problems, returncode=EXCEEDED if look.reply.ok else WORKER_OFF)
+        exit_by(look.reply)
+
+    def watch(self, every: float, *, as_json: bool) -> None:
+        """Show everything at a glance again and again."""
         if as_json:
-            worker_on = bool(reply and reply.ok)
-            answer = {"worker_on": worker_on, **asdict(figures)}
-            self.stdout.write(json.dumps(answer, cls=DjangoJSONEncoder))
+            watch_documents(self.stdout, lambda: document(looks.look_in_any_case()), every)
         else:
-            self.stdout.write(as_text(figures, reply))
-        if reply is None:
-            raise CommandError(problem, returncode=NO_SERVER)
-        exit_by(reply)
+            watch_lines(self.stdout, dated_lines, every)
+
+
+def refuse(problem: str) -> None:
+    """End because options do not go together."""
+    raise CommandError(problem, returncode=OPTIONS_WRONG)
 
 
 def is_listening() -> bool:
@@ -123,51 +175,12 @@ def exit_by(reply: Reply) -> None:
         sys.exit(WORKER_OFF)
 
 
-def as_text(figures: status.Figures, reply: Reply | None) -> str:
-    """Return the figures as lines for a person."""
-    age = figures.oldest_waiting
-    place = f"{config.TASKS_HOST}:{config.TASKS_PORT}"
-    worker = "no server" if reply is None else "on" if reply.ok else "off"
-    lines = [
-        f"Oldest waiting task: {'none' if age is None else f'{age:.1f} s'}",
-        f"Waiting: {figures.waiting:,}",
-        f"Deferred: {figures.deferred:,}",
-        f"Running: {figures.running:,}",
-        f"Successful: {figures.successful:,}",
-        f"Failed: {figures.failed:,}",
-        f"Blocked: {figures.blocked:,}",
-        *map(gate_as_text, figures.gates),
-        f"Worker at {place}: {worker}",
-    ]
-    return "\n".join(
-        [
-            *lines,
-            *map(server_as_text, figures.servers),
-            *map(schedule_as_text, figures.schedules),
-        ]
-    )
+def document(look: Look) -> str:
+    """Return what was seen as JSON, in one line."""
+    return json.dumps(look.document(), cls=DjangoJSONEncoder)
 
 
-def server_as_text(server: status.ServerFigures) -> str:
-    """Return the line of a server."""
-    queues = described(server.weights or server.queues)
-    return (
-        f"Server {server.host} {server.address}:{server.port}, process {server.pid}:"
-        f" {server.workers} Worker(s), {queues}, {server.running} task(s)"
-    )
-
-
-def schedule_as_text(schedule: status.ScheduleFigures) -> str:
-    """Return when a recurring task is due next, and when it was pushed last."""
-    next_due, last_due = (
-        f"{time:%Y-%m-%d %H:%M:%S}" if time else "never"
-        for time in (schedule.next_due, schedule.last_due)
-    )
-    task = f" as task {schedule.task_id}" if schedule.task_id else ""
-    return f"Schedule {schedule.name}: next {next_due}, last {last_due}{task}"
-
-
-def gate_as_text(gate: status.GateFigures) -> str:
-    """Return the line of a gate at which tasks wait."""
-    outage = f", since {gate.since}: {status.brief(gate.reason)}" if gate.since else ""
-    return f"Gate {gate.name}: {gate.tasks:,} task(s){outage}"
+def dated_lines() -> list[str]:
+    """Look, and return the time and what was seen."""
+    look = looks.look_in_any_case()
+    return [moment(look.time), *as_lines(look)]

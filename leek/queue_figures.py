@@ -8,9 +8,9 @@ from typing import NamedTuple
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from leek.database import aware
+from leek.database import Literal, aware
 from leek.figures import Number, QueueFigures
-from leek.models import PausedQueues, QueuedTasks
+from leek.models import PausedQueues, QueuedTasks, State
 
 MOST_QUEUES = 100  # shown besides the paused ones: those whose tasks have waited the longest
 MOST_DUE = 5000  # due tasks, not made ready by any server, that a quick look reads
@@ -83,8 +83,7 @@ def _ready() -> list[_Part]:
 def _first_in_line() -> list[_Part]:
     """Count in an index that has all that is asked for, and look at few rows."""
     lines = list(
-        QueuedTasks.objects.ready()
-        .order_by()
+        QueuedTasks.objects.filter(state=Literal(State.READY))
         .values_list("queue", "priority")
         .annotate(number=Count("*"), first=Min("pk"))
         .values_list("queue", "number", "first")

@@ -16,6 +16,7 @@ from leek.database.exclusion import alone_at
 from leek.database.fields import ExactCharField
 from leek.database.indexes import StateIndex
 from leek.database.inserts import insert_rows, insert_unless_taken, insert_values
+from leek.database.literals import Literal
 from leek.database.matching import is_among, is_of
 from leek.database.sqlite import sqlite_shortcomings
 from leek.database.write_lock import has_one_writer, rest_between_writes, write_lock
@@ -25,6 +26,7 @@ __all__ = [
     "CompiledQuery",
     "DistinctValues",
     "ExactCharField",
+    "Literal",
     "Now",
     "StateIndex",
     "after",

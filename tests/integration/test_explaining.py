@@ -2,14 +2,16 @@
 
 import json
 import re
+import struct
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from leek import leases, lifecycle, serializer, status
 from leek.api import push_many, push_task_to_queue, using
@@ -365,3 +367,33 @@ class TestTheGlance:
     def test_leaves_out_gates_if_they_are_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(status, "MOST_GATES", 1)
         assert [gate.name for gate in status.figures().gates] == ["smtp"]
+
+
+def write_catalog(path: Path, texts: dict[str, str]) -> None:
+    """Write translations as Django reads them.
+
+    See https://www.gnu.org/software/gettext/manual/html_node/MO-Files.html
+    """
+    pairs = sorted({"": "Content-Type: text/plain; charset=UTF-8\n", **texts}.items())
+    columns = [[text.encode() for text in column] for column in zip(*pairs, strict=True)]
+    number, place, tables, strings = len(pairs), 28 + 16 * len(pairs), b"", b""
+    for text in (text for column in columns for text in column):
+        tables += struct.pack("<II", len(text), place + len(strings))
+        strings += text + b"\0"
+    path.parent.mkdir(parents=True)
+    head = struct.pack("<7I", 0x950412DE, 0, number, 28, 28 + 8 * number, 0, 0)
+    path.write_bytes(head + tables + strings)
+
+
+@pytest.mark.django_db
+def test_a_person_is_told_in_the_language_that_is_active_but_not_by_the_command(
+    tmp_path: Path, settings: Any
+) -> None:
+    german = {"deferred until %(until)s": "verschoben auf %(until)s"}
+    write_catalog(tmp_path / "de" / "LC_MESSAGES" / "django.mo", german)
+    settings.LOCALE_PATHS = [str(tmp_path)]
+    row = using(run_after=LATER).push(tasks.noop)
+    with translation.override("de"):
+        assert reason(row) == "verschoben auf 2050-01-02 03:04:05+00:00"
+        assert ": deferred until 2050" in run("leek_status", str(row.pk))
+        assert translation.get_language() == "de"

@@ -1,5 +1,6 @@
 """The figures that leek_status and the live page show."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from leek import leases, lifecycle, queue_figures, status
 from leek.api import push_many, push_task_to_queue, using
+from leek.database import Literal
 from leek.models import QueuedTasks, Servers, State
 from leek.status import QueueFigures
 from tests.site import tasks
@@ -114,6 +116,15 @@ def a_server_that_runs(number: int) -> tuple[Servers, list[int]]:
     }
     server.save()
     return server, ids
+
+
+def test_a_quick_look_tells_sqlite_that_an_index_has_all_it_asks_for() -> None:
+    ready = QueuedTasks.objects.filter(state=Literal(State.READY)).values("queue")
+    sql, parameters = ready.query.sql_with_params()
+    assert re.search(r"WHERE \S+ = 0$", sql)
+    assert parameters == ()
+    push_task_to_queue(tasks.noop)
+    assert ready.count() == 1
 
 
 class TestRunningTasks:

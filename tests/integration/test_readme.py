@@ -1066,7 +1066,6 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     unbuilt = set(re.findall(r"(?<![\w-])--[a-z-]+", literals(section("Not yet"))))
     named = set(re.findall(r"(?<![\w-])--[a-z-]+", literals(DOCUMENT))) - unbuilt
     own = {option for command in COMMANDS for option in options_of(command)}
-    assert unbuilt
     assert not unbuilt & own
     assert named >= own
     chaos_and_outage = {"--break", "--count", "--database", "--mails", "--minutes", "--seed"}

@@ -24,6 +24,8 @@ SETTINGS, DATABASE, MAIL = "leek_settings", "leek_database", "leek_mail"  # tags
 
 BACKEND = "leek.backend.LeekBackend"
 
+SHORTEST_TOKEN = 16  # characters
+
 SQLITE_REMEDY = (
     'Add "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command":'
     ' "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"} to DATABASES["%s"].'
@@ -46,6 +48,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_atomic_elsewhere(),
         *_framework_is_missing(),
         *_runserver_without_debug(),
+        *_weak_token(),
         *(
             Warning(f"The environment variable {name} sets nothing.", remedy, id="leek.W002")
             for name, remedy in conf.misspelt_variables().items()
@@ -63,6 +66,17 @@ def _atomic_elsewhere() -> list[CheckMessage]:
     problem = atomic_refusal("Every task", DEFAULT_DB_ALIAS, alias)
     remedy = 'Leave out TASKS_QUEUE["ATOMIC_TASKS"], or put the queue into the default database.'
     return [Error(problem, remedy, id="leek.E004")]
+
+
+def _weak_token() -> list[CheckMessage]:
+    """Warn of a token that can be guessed."""
+    with suppress(conf.InvalidSetting):
+        token = conf.config.HEALTH_TOKEN
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            problem = f"HEALTH_TOKEN has only {len(token)} character(s), and can be guessed."
+            remedy = f"Give it {SHORTEST_TOKEN} or more; secrets.token_urlsafe() makes one."
+            return [Warning(problem, remedy, id="leek.W004")]
+    return []
 
 
 def check_backends() -> list[CheckMessage]:

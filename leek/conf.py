@@ -117,6 +117,7 @@ class Config:
     LEASE = Setting(30, kinds.PERIOD)
     POLL_INTERVAL = Setting(1, kinds.PERIOD)
     SHUTDOWN_TIMEOUT = Setting(8, kinds.SECONDS)
+    HEALTH_TOKEN = Setting(None, kinds.TOKEN_OR_NONE)
 
 
 config = Config()

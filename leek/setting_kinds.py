@@ -1,5 +1,6 @@
 """What kinds of values the settings take, in `TASKS_QUEUE` and as texts of the environment."""
 
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 DAY = 86_400.0  # seconds
 CENTURY = 36_525 * DAY
+
+_HEADER_TEXT = re.compile(r"(?!\s)[^\x00-\x1f\x7f\ud800-\udfff]+(?<!\s)")
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,14 @@ def _mail_backend(value: Any) -> str:
     return path
 
 
+def _token_or_none(value: Any) -> str | None:
+    """Accept what a header can hold; the value is a secret, so that no message shows it."""
+    if value is None or (isinstance(value, str) and _HEADER_TEXT.fullmatch(value)):
+        return value
+    problem = " is empty" if value == "" else " is not a text that a header can hold"
+    raise WrongPart(f"{problem}.", f"Set it to {TOKEN_OR_NONE.expected}.")
+
+
 def choice(*choices: str) -> Kind[str]:
     """Return the kind of a setting that takes one of these texts."""
 
@@ -233,6 +244,11 @@ QUEUES = Kind(
     _parse_queues,
 )
 VARIABLES = Kind("a list of dotted paths of context variables", _variables, _parse_names)
+TOKEN_OR_NONE = Kind(
+    "a text without line breaks, or white space around it, that nobody can guess"
+    " (secrets.token_urlsafe() makes one), or None to keep health and metrics closed",
+    _token_or_none,
+)
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
 MAIL_BACKEND = Kind("the dotted path of a mail backend", _mail_backend)
 ALIASES = Kind(

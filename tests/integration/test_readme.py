@@ -40,15 +40,16 @@ from django.core.management import load_command_class
 from django.core.management.base import BaseCommand, CommandParser
 from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from docutils import nodes
 from docutils.core import publish_doctree
 from environ import Env
+from prometheus_client.parser import text_string_to_metric_families as parsed_metrics
 
 import leek
-from leek import conf, lifecycle, serializer, signals, status
+from leek import conf, leases, lifecycle, serializer, signals, status
 from leek.api import push_many, push_task_to_queue, using
 from leek.conf import DEFAULTS, config
 from leek.context import restore
@@ -61,6 +62,7 @@ from leek.server.configured import pool_options
 from leek.signals import task_finished
 from leek.task import Task
 from leek.testing import run_pushed
+from leek.urls import urlpatterns
 from tests.benchmarks.peers import __main__ as peers
 from tests.benchmarks.peers.bare import Bare
 from tests.benchmarks.peers.catalogue import variants
@@ -87,7 +89,7 @@ pytestmark = pytest.mark.any_database
 
 README, CHANGELOG = ROOT / "README.rst", ROOT / "CHANGELOG.rst"
 COMMANDS = sorted(path.stem for path in ROOT.glob("leek/management/commands/leek_*.py"))
-KINDS = {"console", "ini", "pycon", "python", "set-up", "text"}
+KINDS = {"console", "ini", "pycon", "python", "set-up", "text", "yaml"}
 
 
 # Reading the README
@@ -1073,6 +1075,7 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     assert named - own - options_of_others() <= others
     record = logging.makeLogRecord({})
     own_names = {name for name in vars(record) if name.startswith("leek_")} | table_names()
+    own_names |= {name for name, *_ in metrics_table()}
     assert set(re.findall(r"\bleek_[a-z_]+", literals(DOCUMENT))) - own_names == set(COMMANDS)
 
 
@@ -1386,6 +1389,62 @@ def without_numbers(text: str) -> list[str]:
     return [
         re.sub(r" *[\d.,]+|SQLite|PostgreSQL|MariaDB|MySQL", "", line) for line in text.splitlines()
     ]
+
+
+# Health and metrics
+
+
+@executes("health-urls", "health-token", "health-example", "prometheus-scrape", "prometheus-rules")
+@pytest.mark.django_db
+def test_health_and_metrics_are_asked_for_as_shown(
+    blocks: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls, token, example, scrape, rules = blocks
+    ((command, secret),) = token.session()
+    printed = python(*shlex.split(command)[1:]).stdout.strip()
+    assert len(printed) == len(secret)
+    monkeypatch.setenv("LEEK_HEALTH_TOKEN", printed)
+    site_urls = ModuleType("site_urls")
+    exec(urls.text, vars(site_urls))
+    with override_settings(ROOT_URLCONF=site_urls):
+        assert_health_is_as_shown(example, printed)
+        (path,) = re.findall(r"metrics_path: (\S+)", scrape.text)
+        answer = Client().get(path, headers={"Authorization": f"Bearer {printed}"})
+    families = {family.name: family for family in parsed_metrics(answer.content.decode())}
+    described = {name.removesuffix("_total"): kind for name, kind, *_ in metrics_table()}
+    assert described == {name: family.type for name, family in families.items()}
+    used = {name.removesuffix("_total") for name in re.findall(r"\bleek_\w+", rules.text)}
+    assert used <= families.keys()
+    (file,) = re.findall(r"rule_files: \[(.+)\]", scrape.text)
+    assert rules.text.startswith(f"# {file}\n")
+
+
+def assert_health_is_as_shown(example: Block, token: str) -> None:
+    """Ask as the README does about a queue like the one there."""
+    ((command, output),) = example.session()
+    curl, header, authorization, url = shlex.split(command)
+    assert (curl, header) == ("curl", "-H")
+    name, _, value = authorization.replace("$LEEK_HEALTH_TOKEN", token).partition(": ")
+    leases.register(address="127.0.0.1", port=1, workers=1, queues=None, seconds=30)
+    finish(push_many([(noop, (), {})] * 2), "ValueError")
+    late = push_task_to_queue(noop)
+    due_at = timezone.now() - timedelta(seconds=75)
+    QueuedTasks.objects.filter(pk=late.pk).update(run_after=due_at)
+    answer = Client().get(url.removeprefix("https://example.com"), headers={name: value})
+    assert answer.status_code == 503
+    seconds = re.compile(r"\d+\.\d+")
+    assert seconds.sub("", answer.content.decode()) == seconds.sub("", output)
+
+
+def metrics_table() -> list[list[str]]:
+    """Return the rows of the table of metrics."""
+    *_, body = section("Health and metrics").findall(nodes.tbody)
+    return [[cell.astext() for cell in row.children] for row in body.children]
+
+
+def test_the_table_of_paths_has_all_of_them() -> None:
+    paths = [path for path, _ in table("Health and metrics")]
+    assert sorted(paths) == sorted(str(entry.pattern) for entry in urlpatterns)
 
 
 # Recurring tasks

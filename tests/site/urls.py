@@ -1,6 +1,9 @@
-"""The admin only."""
+"""The admin, health and metrics."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("leek/", include("leek.urls")),
+]

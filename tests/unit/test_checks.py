@@ -237,3 +237,43 @@ def test_runserver_that_is_to_run_tasks_without_debug_is_reported(
 ) -> None:
     with override_settings(DEBUG=debug, TASKS_QUEUE={"RUNSERVER": True}):
         assert [message.id for message in check_settings(None)] == ids
+
+
+# The token of health and metrics
+
+
+def token_messages(token: object) -> list[CheckMessage]:
+    """Return what is said of a token."""
+    with override_settings(TASKS_QUEUE={"HEALTH_TOKEN": token}):
+        return check_settings(None)
+
+
+@pytest.mark.parametrize("token", [None, "x" * 16, "a long one with spaces and é"])
+def test_a_token_that_is_hard_to_guess_is_no_problem(token: str | None) -> None:
+    assert token_messages(token) == []
+
+
+@pytest.mark.parametrize("token", ["7", "x" * 15])
+def test_a_short_token_is_warned_of(token: str) -> None:
+    (message,) = token_messages(token)
+    assert message.id == "leek.W004"
+    assert f"{len(token)} character(s)" in message.msg
+    assert "secrets.token_urlsafe()" in str(message.hint)
+
+
+@pytest.mark.parametrize(
+    "token", ["", " ", "two\nlines", " secret", "secret\t", "\ud800", 4711, b"x"]
+)
+def test_what_is_no_token_is_an_error_that_does_not_show_it(token: object) -> None:
+    (message,) = token_messages(token)
+    assert message.id == "leek.E003"
+    assert message.msg.startswith('TASKS_QUEUE["HEALTH_TOKEN"] is ')
+    assert "secret" not in message.msg
+    assert "4711" not in f"{message.msg} {message.hint}"
+    assert "secrets.token_urlsafe()" in str(message.hint)
+
+
+def test_an_empty_token_of_the_environment_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEEK_HEALTH_TOKEN", "")
+    (message,) = check_settings(None)
+    assert (message.id, message.msg) == ("leek.E003", "LEEK_HEALTH_TOKEN is empty.")

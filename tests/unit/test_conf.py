@@ -55,6 +55,7 @@ def refusal(key: str) -> str:
         ("LEASE", 30),
         ("POLL_INTERVAL", 1),
         ("SHUTDOWN_TIMEOUT", 8),
+        ("HEALTH_TOKEN", None),
     ],
 )
 def test_the_defaults_are_the_documented_ones(key: str, default: object) -> None:

@@ -23,6 +23,7 @@ from leek.policy import NOTHING, Policy, PolicyOptions, policy, policy_from
 from leek.pushing import TaskTuple, new_rows
 from leek.storing import start, store
 from leek.task import short_repr
+from leek.tracing import pushing
 
 __all__ = [
     "GiveUp",
@@ -67,15 +68,17 @@ class Options:
 
     def _push(self, tasks: list[TaskTuple]) -> list[QueuedTasks]:
         """Store tasks, and tell the server when they are committed."""
-        values = new_rows(
-            tasks,
-            timezone.now(),
-            config.SERIALIZER,
-            said=self.said,
-            run_after=self.run_after,
-            unique=self.unique,
-        )
-        rows = store(values)
+        with pushing() as span:
+            values = new_rows(
+                tasks,
+                timezone.now(),
+                config.SERIALIZER,
+                said=self.said,
+                run_after=self.run_after,
+                unique=self.unique,
+            )
+            rows = store(values)
+            span.tell(rows)
         start([row for row in rows if not row.duplicate])
         return rows
 

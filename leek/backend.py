@@ -26,6 +26,7 @@ from leek.framework import (
 )
 from leek.policy import Policy, policy_from
 from leek.policy_kinds import checked
+from leek.tracing import pushing
 
 
 class LeekBackend(BaseTaskBackend):
@@ -87,11 +88,13 @@ class LeekBackend(BaseTaskBackend):
         if problem := _problem(lambda: self.policy):
             raise InvalidTask(f'TASKS["{self.alias}"]: {problem}')
         args, kwargs = enqueuing.json_arguments(task, args, kwargs)
-        try:
-            values = enqueuing.enqueued_row(task, args, kwargs, self.alias, timezone.now())
-        except exceptions.InvalidTask as error:
-            raise InvalidTask(str(error)) from error
-        (row,) = storing.store([values])
+        with pushing() as span:
+            try:
+                values = enqueuing.enqueued_row(task, args, kwargs, self.alias, timezone.now())
+            except exceptions.InvalidTask as error:
+                raise InvalidTask(str(error)) from error
+            (row,) = storing.store([values])
+            span.tell([row])
         result = results.result_to_come(row, task, args, kwargs, self.alias)
         tell(task_enqueued, type(self), task_result=result)
         storing.start([row])

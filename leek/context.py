@@ -5,6 +5,8 @@ setting CONTEXT names. It is stored in the head of the payload, as far as it dif
 task has::
 
     {"language": "de", "time_zone": "Europe/Berlin", "request_id": "7d1c", "variables": {...}}
+
+What leads back to the trace of the push is stored beside them (see `leek.tracing`).
 """
 
 import logging

@@ -10,12 +10,13 @@ from leek.exceptions import InvalidTask
 from leek.models import State, queue_database
 from leek.policy import NOTHING, Policy, check_atomic, policy_of, stored
 from leek.task import check_arguments, locate, path_of, short_repr, unwrap
+from leek.tracing import carried, destined
 
 TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 
 DEFAULT_QUEUE, DEFAULT_PRIORITY = "default", 0
 
-_PLACE = {"queue": DEFAULT_QUEUE, "priority": DEFAULT_PRIORITY}
+_PLACE: dict[str, Any] = {"queue": DEFAULT_QUEUE, "priority": DEFAULT_PRIORITY}
 
 
 def new_rows(
@@ -47,7 +48,7 @@ def new_rows(
         "pushed_at": now,
         "unique_key": unique,
     }
-    kept = {"context": captured(), "enqueued": enqueued}
+    kept = {"context": captured() | carried(), "enqueued": enqueued}
     return [common | _content(*task, said, mode, kept) for task in tasks]
 
 
@@ -78,19 +79,23 @@ def _content(
     has_context = bool(enqueued and enqueued.get("takes_context"))
     check_arguments(path, function, (None, *args) if has_context else args, kwargs)
     noted = policy_of(function) or NOTHING
-    if said is NOTHING and noted is NOTHING:
-        payload = serializer.dump_task(path, args, kwargs, mode, **kept)
-        return _PLACE | {"name": path, "payload": payload}
-    _check_policy(path, noted, said)
-    options = stored(said, path, args, kwargs)
+    options, place = None, _PLACE
+    if said is not NOTHING or noted is not NOTHING:
+        _check_policy(path, noted, said)
+        options, place = stored(said, path, args, kwargs), _place(noted, said)
+    queue = (enqueued or place).get("queue_name", place["queue"])
+    context = destined(kept["context"] or {}, queue)
+    payload = serializer.dump_task(
+        path, args, kwargs, mode, options=options, context=context, enqueued=enqueued
+    )
+    return place | {"name": path, "payload": payload}
+
+
+def _place(noted: Policy, said: Policy) -> dict[str, Any]:
+    priorities = [each for each in (said.priority, noted.priority) if each is not None]
     return {
-        "name": path,
-        "payload": serializer.dump_task(path, args, kwargs, mode, options=options, **kept),
         "queue": said.queue or noted.queue or DEFAULT_QUEUE,
-        "priority": next(
-            (each for each in (said.priority, noted.priority) if each is not None),
-            DEFAULT_PRIORITY,
-        ),
+        "priority": next(iter(priorities), DEFAULT_PRIORITY),
     }
 
 

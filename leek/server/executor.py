@@ -26,6 +26,7 @@ from leek.server.atomic import run_atomically
 from leek.server.reports import report_of
 from leek.task import Task
 from leek.time_limit import excess
+from leek.tracing import running
 
 FIRST_PARKING, LONGEST_PARKING = 1.0, 60.0  # seconds until a parked task is looked at again
 
@@ -99,14 +100,19 @@ class Executor:
 
     def _attempt_in_context(self, attempt: Attempt) -> Outcome:
         self._surround(attempt)
-        if attempt.terms.atomic:
-            run, raised = partial(self._attempt, attempt), partial(self.raised, attempt)
-            return run_atomically(attempt.claimed, run, raised)
-        return self._attempt(attempt)
+        with running(attempt.claimed, attempt.task.context) as span:
+            if attempt.terms.atomic:
+                run, raised = partial(self._attempt, attempt), partial(self.raised, attempt)
+                return span.ended(run_atomically(attempt.claimed, run, raised))
+            return span.ended(self._attempt(attempt))
 
     async def attempt_in_loop(self, attempt: Attempt) -> Outcome:
         """Do as `attempt`, with a coroutine function, in the context that the event loop gave."""
         self._surround(attempt)
+        with running(attempt.claimed, attempt.task.context) as span:
+            return span.ended(await self._attempt_in_loop(attempt))
+
+    async def _attempt_in_loop(self, attempt: Attempt) -> Outcome:
         try:
             await announce_start_in_loop(attempt.claimed)
             task = await attempt.contract.begin_in_loop(*attempt.beginning)

@@ -18,6 +18,7 @@ from leek.schedule import Schedule
 from leek.server.journal import journal
 from leek.server.service import Outage, Service
 from leek.task import find
+from leek.tracing import pushing
 
 LONGEST_REST = 60.0  # seconds: the database's clock may be set, and this machine be suspended
 NEXT_TRY = 10.0  # seconds until a task is tried again that could not be pushed
@@ -84,15 +85,17 @@ class Scheduler(Service):
 
     def _push(self, schedule: Schedule, due_times: list[datetime], now: datetime) -> bool:
         """Push a task for these due times, unless others do; return False where it is refused."""
-        try:
-            row = self._new_row(schedule, now)
-        except LeekError as error:
-            if self._refused.get(schedule.name) != due_times[-1]:
-                self._refused[schedule.name] = due_times[-1]
-                journal.error("The recurring task %s is not pushed: %s", schedule.name, error)
-            return False
-        with self._write_lock:
-            pushed = lifecycle.push_due(schedule.name, due_times, row)
+        with pushing() as span:
+            try:
+                row = self._new_row(schedule, now)
+            except LeekError as error:
+                if self._refused.get(schedule.name) != due_times[-1]:
+                    self._refused[schedule.name] = due_times[-1]
+                    journal.error("The recurring task %s is not pushed: %s", schedule.name, error)
+                return False
+            with self._write_lock:
+                pushed = lifecycle.push_due(schedule.name, due_times, row)
+            span.tell(pushed)
         if pushed:
             self._on_push()
             announce_pushes(pushed)

@@ -1703,6 +1703,30 @@ def test_records_of_tasks_are_formatted_with_the_task(blocks: list[Block]) -> No
     assert Context().run(log_in_a_task) == "INFO 4711 7d1c hello"
 
 
+# Tracing
+
+
+@executes("install-app", "sqlite-example", "tracing-install", "tracing-set-up")
+def test_a_site_with_opentelemetry_sees_its_tasks_in_traces(
+    blocks: list[Block], site: Site, start_site_server: Callable[[], LeekServer]
+) -> None:
+    app, sqlite, install, set_up = blocks
+    ((command, _),) = install.session()
+    assert command == "pip install django-leek[opentelemetry] opentelemetry-sdk"
+    for block in (app, sqlite, set_up):
+        site.add(block)
+    site.manage("migrate", "-v0")
+    server = start_site_server()
+    pushed = site.manage("leek_push", "builtins.len", "--args", '["leek"]')
+    wait_until(lambda: "builtins.len succeeded" in server.log, "the task")
+    assert server.terminate() == 0
+    assert '"kind": "SpanKind.PRODUCER"' in pushed
+    assert '"kind": "SpanKind.CONSUMER"' in server.log
+    traces = [set(re.findall(r'"trace_id": "(\w+)"', text)) for text in (pushed, server.log)]
+    assert len(traces[0]) == 1
+    assert traces[0] == traces[1]
+
+
 # Exit codes
 
 Scenario = tuple[str, int, list[str], dict[str, str]]

@@ -17,6 +17,10 @@ class TestSiteConfig(AppConfig):
             from tests.site import ends
 
             ends.connect()
+        if file := os.environ.get("TESTS_SPANS"):
+            from tests.site import spans
+
+            spans.write_to(file)
         if name := os.environ.get("TESTS_RECEIVERS"):
             from tests.site import receivers
 

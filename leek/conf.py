@@ -20,6 +20,20 @@ from leek.setting_kinds import Kind, WrongPart
 
 T = TypeVar("T")
 PREFIX = "LEEK_"  # of the environment variables
+SECRETS = [  # what the names of secret arguments have in common
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "api key",
+    "access key",
+    "private key",
+    "credential",
+    "authorization",
+    "cookie",
+    "signature",
+]
 _env = Env()
 
 
@@ -114,6 +128,7 @@ class Config:
     PARK_FOR = Setting(86_400, kinds.SECONDS)
     SCHEDULE = Setting({}, SCHEDULE)
     PURGE_AFTER = Setting(None, kinds.AGE_OR_NONE)
+    REDACT = Setting(SECRETS, kinds.WORDS)
     LEASE = Setting(30, kinds.PERIOD)
     POLL_INTERVAL = Setting(1, kinds.PERIOD)
     SHUTDOWN_TIMEOUT = Setting(8, kinds.SECONDS)

@@ -85,7 +85,7 @@ def load_task(payload: str, mode: str, aliases: Mapping[str, str] | None = None)
     Raise InvalidPayload where it must not or cannot be read, CallableNotFound where the callable,
     or a class or model among the arguments, does not import here.
     """
-    document = _read(payload)
+    document = document_of(payload)
     try:
         path = (aliases or {}).get(document["callable"], document["callable"])
         said = document.get("options", {}), document.get("context", {})
@@ -95,7 +95,7 @@ def load_task(payload: str, mode: str, aliases: Mapping[str, str] | None = None)
     except KeyError as error:
         raise InvalidPayload(f"the payload has no {error}") from error
     a_callable = find(path)
-    args, kwargs = _unpickle(document["pickle"], mode)
+    args, kwargs = unpickled(document["pickle"], mode)
     return Task(a_callable, args, kwargs, *said, path)
 
 
@@ -134,10 +134,10 @@ def load_value(text: str | None, mode: str) -> Any:
     """Return what `dump_value` was given; raise ResultNotStored where it could not be stored."""
     if text is None:
         return None
-    document = _read(text)
+    document = document_of(text)
     if "lost" in document:
         raise ResultNotStored(f"The task succeeded, but its result is lost: {document['lost']}")
-    return document["value"] if "value" in document else _unpickle(document["pickle"], mode)
+    return document["value"] if "value" in document else unpickled(document["pickle"], mode)
 
 
 def _document(head: dict[str, Any], in_json: dict[str, Any], in_pickle: Any, mode: str) -> str:
@@ -158,8 +158,11 @@ def _lost(reason: str) -> str:
     return sign(encode({"lost": reason}))
 
 
-def _read(signed: str) -> dict[str, Any]:
-    """Return the document of a text whose signature is verified."""
+def document_of(signed: str) -> dict[str, Any]:
+    """Return the document of a text whose signature is verified; raise InvalidPayload.
+
+    Nothing is imported or unpickled for that.
+    """
     try:
         document = decode(verified(signed))
     except ValueError as error:
@@ -193,7 +196,8 @@ def _pickle(value: Any) -> str:
     return b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _unpickle(text: str, mode: str) -> Any:
+def unpickled(text: str, mode: str) -> Any:
+    """Return what a verified document has pickled; raise as `load_task` does."""
     if mode == "json":
         raise InvalidPayload(_PICKLE_REFUSED)
     try:

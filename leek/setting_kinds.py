@@ -127,6 +127,12 @@ def _services(value: Any) -> tuple[str, ...]:
     return tuple(service_named(_text(name)) for name in value)
 
 
+def _words(value: Any) -> list[str]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(value)
+    return [*map(_text, value)]
+
+
 def _aliases(value: Any) -> dict[str, str]:
     """Accept paths by their former paths; one step leads from any of these to the present one."""
     if not isinstance(value, dict) or not value.keys().isdisjoint(value.values()):
@@ -243,6 +249,7 @@ QUEUES = Kind(
     _queues_or_none,
     _parse_queues,
 )
+WORDS = Kind("a list of texts", _words, _parse_names)
 VARIABLES = Kind("a list of dotted paths of context variables", _variables, _parse_names)
 TOKEN_OR_NONE = Kind(
     "a text without line breaks, or white space around it, that nobody can guess"

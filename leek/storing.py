@@ -32,3 +32,11 @@ def start(rows: Sequence[QueuedTasks]) -> None:
             eager.run(row)
     elif rows:
         on_commit_once(queue_database(), hint)
+
+
+def start_stored(ids: Sequence[int]) -> None:
+    """Do as `start` with those of these tasks that are ready."""
+    if config.EAGER:
+        start(list(QueuedTasks.objects.ready().filter(pk__in=ids)))
+    elif ids:
+        on_commit_once(queue_database(), hint)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from leek import lifecycle
 from leek.database import rest_between_writes
 from leek.lifecycle import PushedBack
-from leek.models import FailedTasks, SuccessTasks, queue_database
+from leek.models import FailedTasks, QueuedTasks, SuccessTasks, queue_database
 
 FIRST_BATCH, LARGEST_BATCH = 100, 1000  # rows
 SOON = 0.01  # seconds that a batch may take
@@ -29,6 +29,7 @@ GATES_KEPT = 86_400.0  # seconds
 _NO_LOCK = nullcontext()
 
 Outcomes = QuerySet[SuccessTasks] | QuerySet[FailedTasks]
+Rows = Outcomes | QuerySet[QueuedTasks]
 Kind = TypeVar("Kind", SuccessTasks, FailedTasks)
 Done = TypeVar("Done")
 
@@ -105,7 +106,7 @@ def first(rows: QuerySet[Kind]) -> QuerySet[Kind]:
 
 def purge(rows: Outcomes, write_lock: AbstractContextManager[object] = _NO_LOCK) -> Iterator[int]:
     """Delete these tasks with their outcome; yield how many, batch by batch."""
-    return _in_batches(rows, lifecycle.purge, write_lock)
+    return in_batches(rows, lifecycle.purge, write_lock)
 
 
 def forget_gates() -> int:
@@ -119,17 +120,24 @@ def forget_gates() -> int:
 
 def retry(rows: QuerySet[FailedTasks]) -> Iterator[PushedBack]:
     """Push these failed tasks back; yield how many, and which were left, batch by batch."""
-    return _in_batches(rows, lifecycle.retry_failed, _NO_LOCK)
+    return in_batches(rows, lifecycle.retry_failed)
 
 
-def _in_batches(
-    rows: Outcomes,
+def in_batches(
+    rows: Rows,
     act: Callable[[list[int]], Done],
-    write_lock: AbstractContextManager[object],
+    write_lock: AbstractContextManager[object] = _NO_LOCK,
+    *,
+    one_by_one: bool = False,
 ) -> Iterator[Done]:
-    size, rest = BatchSize(), rest_between_writes(queue_database())
+    """Do something with rows, given by their keys; yield what it returns, batch by batch.
+
+    It is one batch for each row only where these are few: then nobody has to be let in between.
+    """
+    size = BatchSize()
+    rest = 0.0 if one_by_one else rest_between_writes(queue_database())
     ids, last = rows.order_by("pk").values_list("pk", flat=True), 0
-    while batch := list(ids.filter(pk__gt=last)[: size.rows]):
+    while batch := list(ids.filter(pk__gt=last)[: 1 if one_by_one else size.rows]):
         with write_lock:
             began = time.monotonic()
             done = act(batch)

@@ -1,6 +1,8 @@
 """How tasks ended, and what went wrong on the way."""
 
 from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
@@ -19,8 +21,9 @@ class OutcomeAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("name"))
     def name(self, outcome: SuccessTasks | FailedTasks | FailedAttempts) -> str:
-        """Return the dotted path of the task's callable."""
-        return outcome.task.name
+        """Return the dotted path of the task's callable, which leads to the task."""
+        page = reverse("admin:leek_queuedtasks_change", args=[outcome.task_id])
+        return format_html('<a href="{}">{}</a>', page, outcome.task.name)
 
 
 @admin.register(SuccessTasks)

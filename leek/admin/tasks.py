@@ -2,12 +2,14 @@
 
 from django.contrib import admin
 
+from leek.admin.actions import TaskActions
 from leek.admin.readonly import ReadOnlyAdmin
+from leek.admin.task_page import TaskPage
 from leek.models import QueuedTasks
 
 
 @admin.register(QueuedTasks)
-class QueuedTasksAdmin(ReadOnlyAdmin):
+class QueuedTasksAdmin(TaskActions, TaskPage, ReadOnlyAdmin):
     """All tasks."""
 
     list_display = ["id", "name", "state", "queue", "priority", "pushed_at", "run_after", "tries"]

@@ -5,7 +5,7 @@
               │ └─promote── DEFERRED ◄┤
               └─unblock──── BLOCKED ◄─┘
 
-    READY, DEFERRED, BLOCKED ──cancel──► FAILED
+    READY, DEFERRED, BLOCKED ──cancel──► FAILED         DEFERRED ──run_now──► READY
 
 A suspect is the exception: given back it is DEFERRED, and only `claim_suspect` takes it from there.
 
@@ -24,12 +24,13 @@ from leek.lifecycle.admitting import (
     openings,
     unblock,
 )
-from leek.lifecycle.cancelling import cancel
+from leek.lifecycle.cancelling import cancel, cancel_many
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import PushedBack, purge, retry_failed
 from leek.lifecycle.pausing import pause, resume
 from leek.lifecycle.progressing import note_progress
 from leek.lifecycle.pushing import push, push_unique
+from leek.lifecycle.rearranging import WAITING, reassign, run_now
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
 from leek.lifecycle.rescuing import Rescued, rescue
 from leek.lifecycle.scheduling import begin_schedules, push_due
@@ -38,6 +39,7 @@ from leek.lifecycle.settling import begin_with_write, settle, settle_within
 from leek.lifecycle.tallying import add_tallies, forget_tallies
 
 __all__ = [
+    "WAITING",
     "Opening",
     "PushedBack",
     "Rescued",
@@ -48,6 +50,7 @@ __all__ = [
     "begin_with_write",
     "blocked_at",
     "cancel",
+    "cancel_many",
     "claim",
     "claim_one",
     "claim_suspect",
@@ -64,12 +67,14 @@ __all__ = [
     "push",
     "push_due",
     "push_unique",
+    "reassign",
     "release",
     "release_all",
     "release_claim",
     "rescue",
     "resume",
     "retry_failed",
+    "run_now",
     "settle",
     "settle_within",
     "unblock",

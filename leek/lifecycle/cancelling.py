@@ -1,14 +1,15 @@
 """READY, DEFERRED, BLOCKED ──cancel──► FAILED"""
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.utils import timezone
 
 from leek.lifecycle import sets
+from leek.lifecycle.rearranging import WAITING
 from leek.lifecycle.settling import record_failures
-from leek.models import State, queue_database
+from leek.models import QueuedTasksQuerySet, State, queue_database
 from leek.outcome import Claimed, Failure, cancelled
-
-_WAITING = (State.READY, State.DEFERRED, State.BLOCKED)
 
 
 def cancel(task_id: int) -> Failure | None:
@@ -16,12 +17,35 @@ def cancel(task_id: int) -> Failure | None:
 
     If a server claims it at the same time, one of the two gets it.
     """
-    task, now = sets.tasks().filter(pk=task_id), timezone.now()
+    try:
+        return _cancel([task_id])[0]
+    except sets.Superseded:
+        return None
+
+
+def cancel_many(ids: Sequence[int]) -> list[Failure]:
+    """Do as `cancel` with those of these tasks that wait, in one transaction; return their ends.
+
+    Where one is claimed at the same time they are cancelled one by one.
+    """
+    waiting = list(_waiting(ids).values_list("pk", flat=True))
+    try:
+        return _cancel(waiting) if waiting else []
+    except sets.Superseded:
+        return [outcome for task_id in waiting if (outcome := cancel(task_id))]
+
+
+def _cancel(ids: Sequence[int]) -> list[Failure]:
+    """Cancel tasks, all or none; raise Superseded if one does not wait."""
+    now = timezone.now()
     with transaction.atomic(using=queue_database()):
-        waiting = task.filter(state__in=_WAITING)
-        if not waiting.update(state=State.FAILED, suspect=False, blocked_by=None):
-            return None
-        claimed = Claimed._make(task.values_list(*Claimed._fields).get())
-        outcome = cancelled(claimed, now, now, has_begun=False)
-        record_failures([outcome])
-    return outcome
+        if _waiting(ids).update(state=State.FAILED, suspect=False, blocked_by=None) != len(ids):
+            raise sets.Superseded
+        rows = sets.tasks().filter(pk__in=ids).order_by("pk").values_list(*Claimed._fields)
+        outcomes = [cancelled(Claimed._make(row), now, now, has_begun=False) for row in rows]
+        record_failures(outcomes)
+    return outcomes
+
+
+def _waiting(ids: Sequence[int]) -> QueuedTasksQuerySet:
+    return sets.tasks().filter(pk__in=ids, state__in=WAITING)

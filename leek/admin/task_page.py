@@ -1,0 +1,122 @@
+"""The page of one task: what it is, where it is and why, what became of it, what can be done."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from leek.admin.actions import FROM_PAGE
+from leek.admin.course import course_of
+from leek.admin.deeds import DEEDS
+from leek.arguments import arguments_of, result_of
+from leek.conf import config
+from leek.connecting import connect
+from leek.explaining import explain
+from leek.models import FailedTasks, Gates, QueuedTasks, SuccessTasks
+
+PATIENCE = 0.25  # seconds for a server to answer
+
+
+@dataclass(frozen=True)
+class Link:
+    """Another page of the admin."""
+
+    address: str
+    text: str
+
+
+class TaskPage(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The page of a task, to be looked at."""
+
+    change_form_template = "admin/leek/queuedtasks/task.html"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return none: the page has no form."""
+        return ()
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show a task, or do what one of its buttons says."""
+        if request.method == "POST" and FROM_PAGE in request.POST:
+            return self._act(request, object_id)
+        answer = super().change_view(request, object_id, form_url, extra_context)
+        if isinstance(answer, TemplateResponse):
+            context: Any = answer.context_data
+            context.update(self._context(request, context["original"]))
+        return answer
+
+    def _act(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        rows = self.get_queryset(request).filter(pk=row.pk)
+        answer: HttpResponse | None = self.response_action(request, rows)
+        return answer or HttpResponseRedirect(request.get_full_path())
+
+    def _context(self, request: HttpRequest, row: QueuedTasks) -> dict[str, Any]:
+        """Return what the page shows of a task."""
+        course = course_of(row, timezone.now())
+        return {
+            "task": row,
+            "explanation": _explanation(row),
+            "arguments": arguments_of(row.payload),
+            "course": course,
+            "result": result_of(course.end.result) if isinstance(course.end, SuccessTasks) else "",
+            "failure": course.end if isinstance(course.end, FailedTasks) else None,
+            "outcome_page": _outcome_page(request, course.end),
+            "gate": _gate(request, row),
+            "deeds": self._deeds(request, row),
+            "from_page": FROM_PAGE,
+        }
+
+    def _deeds(self, request: HttpRequest, row: QueuedTasks) -> list[Any]:
+        """Return what can be done with a task in its state by this user."""
+        allowed = self.get_actions(request)
+        return [deed for deed in DEEDS if deed.action in allowed and row.state in deed.states]
+
+
+def _explanation(row: QueuedTasks) -> str:
+    try:
+        return explain(row.pk, _is_listening).explanation
+    except (QueuedTasks.DoesNotExist, SuccessTasks.DoesNotExist, FailedTasks.DoesNotExist):
+        return ""  # it has just been purged, or pushed back
+
+
+def _is_listening() -> bool:
+    """Tell whether somebody listens where the settings say, within a moment."""
+    try:
+        connect(config.TASKS_HOST, config.TASKS_PORT, PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+def _outcome_page(request: HttpRequest, end: SuccessTasks | FailedTasks | None) -> Link | None:
+    if end is None or not _may_view(request, model := end._meta.model_name):
+        return None
+    address = reverse(f"admin:leek_{model}_change", args=[end.pk])
+    return Link(address, str(end._meta.verbose_name))
+
+
+def _gate(request: HttpRequest, row: QueuedTasks) -> Link | None:
+    """Return the gate that a task waits at; without its address if it has no page."""
+    if not row.blocked_by:
+        return None
+    gate = Gates.objects.filter(name=row.blocked_by).only("pk").first()
+    if gate is None or not _may_view(request, "gates"):
+        return Link("", row.blocked_by)
+    return Link(reverse("admin:leek_gates_change", args=[gate.pk]), row.blocked_by)
+
+
+def _may_view(request: HttpRequest, model: str | None) -> bool:
+    return any(request.user.has_perm(f"leek.{verb}_{model}") for verb in ("view", "change"))

@@ -12,7 +12,9 @@ from django import db
 from django.db.models import QuerySet
 
 from leek import handles, lifecycle
+from leek.connections import on_commit_once
 from leek.database import is_transient
+from leek.hinting import hint
 from leek.lifecycle import WAITING
 from leek.models import QueuedTasks, State, queue_database
 from leek.storing import start_stored
@@ -20,7 +22,9 @@ from leek.upkeep import in_batches
 
 COUNTED = 500_000  # further nobody counts
 FEW = 100  # tasks that are told apart
+AHEAD = 10_000  # keys of tasks, which a filter may take long to find
 PATIENCE = 20.0  # seconds
+SOON = 0.1  # seconds that a batch may take: people wait, and a commit alone may take a tenth of it
 
 # The states that each order concerns
 RETRIED = (State.FAILED,)
@@ -86,7 +90,7 @@ def carry_out(order: Order, rows: Tasks, patience: float = PATIENCE) -> Report:
             report.tasks += [QueuedTasks(pk=each, name=names.get(each, "")) for each in ids]
 
     try:
-        for _ in in_batches(concerned, act, one_by_one=few):
+        for _ in in_batches(concerned, act, one_by_one=few, ahead=AHEAD, soon=SOON):
             if time.monotonic() > deadline:
                 break
         else:
@@ -147,7 +151,8 @@ def move(queue: str | None, priority: int | None) -> Order:
 
     def act(ids: list[int]) -> Batch:
         done = lifecycle.reassign(ids, queue=queue, priority=priority)
-        start_stored(ids if done else ())
+        if done:  # perhaps a server is free that serves the new queue
+            on_commit_once(queue_database(), hint)
         return Batch(done)
 
     return Order(MOVED, act)

@@ -81,16 +81,17 @@ class FailedFilter:
 
 
 class BatchSize:
-    """How many rows a batch may have, by how long those before took."""
+    """How many rows a batch may have, by how long those before took, and may take: `soon`."""
 
-    def __init__(self) -> None:
+    def __init__(self, soon: float = SOON) -> None:
         self.rows = FIRST_BATCH
+        self._soon = soon
 
     def took(self, seconds: float) -> None:
         """Adapt to what the latest batch took: half of it if too long, twice if it was short."""
-        if seconds > SOON:
+        if seconds > self._soon:
             self.rows = max(self.rows // 2, 1)
-        elif seconds < SOON / 2:
+        elif seconds < self._soon / 2:
             self.rows = min(self.rows * 2, LARGEST_BATCH)
 
 
@@ -129,15 +130,23 @@ def in_batches(
     write_lock: AbstractContextManager[object] = _NO_LOCK,
     *,
     one_by_one: bool = False,
+    ahead: int = 1,
+    soon: float | None = None,
 ) -> Iterator[Done]:
     """Do something with rows, given by their keys; yield what it returns, batch by batch.
 
     It is one batch for each row only where these are few: then nobody has to be let in between.
+    Where rows take long to be found, so many keys are read `ahead`. A batch is to take `soon`
+    seconds, SOON if that is left out.
     """
-    size = BatchSize()
+    size = BatchSize(SOON if soon is None else soon)
     rest = 0.0 if one_by_one else rest_between_writes(queue_database())
-    ids, last = rows.order_by("pk").values_list("pk", flat=True), 0
-    while batch := list(ids.filter(pk__gt=last)[: 1 if one_by_one else size.rows]):
+    ids = rows.order_by("pk").values_list("pk", flat=True)
+    found: list[int] = []
+    last = 0
+    while found := found or list(ids.filter(pk__gt=last)[: max(size.rows, ahead)]):
+        length = 1 if one_by_one else size.rows
+        batch, found = found[:length], found[length:]
         with write_lock:
             began = time.monotonic()
             done = act(batch)

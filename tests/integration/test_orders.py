@@ -5,7 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django import db
+from django.db import OperationalError, ProgrammingError, connection
 from django.test import override_settings
 from django.utils import timezone
 
@@ -256,3 +257,29 @@ def test_where_tasks_are_run_at_once_so_are_these() -> None:
     with override_settings(TASKS_QUEUE={"EAGER": True}):
         assert carried_out(orders.retry()).done == 1
     assert states() == [State.SUCCESSFUL]
+
+
+def test_where_tasks_are_run_at_once_moving_them_runs_none() -> None:
+    push(1)
+    with override_settings(TASKS_QUEUE={"EAGER": True}):
+        assert carried_out(orders.move("mail", None)).done == 1
+    assert states() == [State.READY]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError("locked"), ProgrammingError("no such table")])
+def test_when_the_database_fails_it_is_said_what_is_left(error: db.Error) -> None:
+    push(orders.FEW + 50)
+    batches = iter([orders.Batch(100)])
+
+    def act(ids: list[int]) -> orders.Batch:
+        for batch in batches:
+            return batch
+        raise error
+
+    order = Order((State.READY,), act)
+    if isinstance(error, ProgrammingError):
+        with pytest.raises(ProgrammingError):
+            carried_out(order)
+    else:
+        assert figures(carried_out(order)) == (100, 0, 0, 50)

@@ -28,3 +28,11 @@ def test_batches_that_took_about_the_right_time_stay_as_they_are() -> None:
 
 def test_batches_grow_again_after_a_slow_moment() -> None:
     assert size_after(60.0, 0.0) == FIRST_BATCH
+
+
+def test_batches_may_take_longer_where_that_is_said() -> None:
+    size = BatchSize(soon=60.0)
+    size.took(60.0)
+    assert size.rows == FIRST_BATCH
+    size.took(61.0)
+    assert size.rows == FIRST_BATCH // 2

@@ -32,6 +32,7 @@ class Deed:
     others: Any
     logged: Any
     form: type[PlaceForm] | None = None
+    short: Any = ""  # for a button that stands at one task
     is_deletion: bool = False
 
     def sentences(self, report: Report) -> Iterator[tuple[str, bool]]:
@@ -83,6 +84,7 @@ CANCEL = Deed(
         " async functions, and in child processes."
     ),
     button=_("Cancel the tasks"),
+    short=_("Cancel"),
     states=orders.CANCELLED,
     order=orders.cancel,
     done=ngettext_lazy(

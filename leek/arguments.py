@@ -5,11 +5,13 @@ changed. What is a pickle is then unpickled, as the task's run would, unless SER
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from leek import serializer
 from leek.conf import config
@@ -18,6 +20,7 @@ from leek.redacting import LONGEST_TEXT, Redaction
 from leek.signing import verified
 from leek.task import find
 
+MOST_LINES = 100  # arguments of each kind that are shown
 MAIL = "leek.mail.deliver"  # the callable that sends the mails of the site
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -129,13 +132,13 @@ def _shown(content: _Content, redaction: Redaction) -> Arguments:
             names[number] if is_called_so else f"args[{number}]",
             redaction.shown(names[number], value),
         )
-        for number, value in enumerate(content.args)
+        for number, value in enumerate(content.args[:MOST_LINES])
     ]
     mail = _mail(content, redaction)
     others = {name: value for name, value in content.kwargs.items() if name != "message"}
     return Arguments(
         content.path,
-        args,
+        [*args, *_more(content.args)],
         _lines(others if mail else content.kwargs, redaction),
         _lines(content.options, redaction),
         _lines(content.context, redaction),
@@ -144,7 +147,16 @@ def _shown(content: _Content, redaction: Redaction) -> Arguments:
 
 
 def _lines(values: Mapping[str, Any], redaction: Redaction) -> list[Line]:
-    return [Line(str(name), redaction.shown(name, value)) for name, value in values.items()]
+    shown = [*islice(values.items(), MOST_LINES)]
+    lines = [Line(str(name), redaction.shown(name, value)) for name, value in shown]
+    return [*lines, *_more(values)]
+
+
+def _more(values: Sized) -> list[Line]:
+    """Return a line that tells how many are not shown, if there are any."""
+    number = len(values) - MOST_LINES
+    text = ngettext("%(number)d more", "%(number)d more", number) % {"number": number}
+    return [Line("…", text)] if number > 0 else []
 
 
 def _parameters(content: _Content) -> tuple[list[str], bool]:

@@ -13,7 +13,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.test import override_settings
 
 from leek import serializer
-from leek.arguments import Arguments, Line, arguments_of, readable, result_of
+from leek.arguments import MOST_LINES, Arguments, Line, arguments_of, readable, result_of
 from leek.mail_values import values_of
 from leek.redacting import REDACTED
 from leek.signing import sign
@@ -100,6 +100,14 @@ def test_the_context_of_a_django_task_is_no_argument() -> None:
     kept = {"backend": "default", "takes_context": True}
     text = serializer.dump_task(f"{HERE}.contextual", ["ann"], {}, "json", enqueued=kept)
     assert arguments_of(text).args == [Line("user", "'ann'")]
+
+
+def test_of_very_many_arguments_some_are_shown() -> None:
+    many: dict[str, Any] = {f"name_{number}": number for number in range(107)}
+    shown = arguments_of(payload("login", *range(1_000), **many))
+    assert len(shown.args) == len(shown.kwargs) == MOST_LINES + 1
+    assert shown.args[-1] == Line("…", "900 more")
+    assert shown.kwargs[-1] == Line("…", "7 more")
 
 
 def test_options_and_context_are_shown() -> None:

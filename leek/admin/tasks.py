@@ -3,13 +3,13 @@
 from django.contrib import admin
 
 from leek.admin.actions import TaskActions
-from leek.admin.readonly import ReadOnlyAdmin
+from leek.admin.live import LivePageAdmin
 from leek.admin.task_page import TaskPage
 from leek.models import QueuedTasks
 
 
 @admin.register(QueuedTasks)
-class QueuedTasksAdmin(TaskActions, TaskPage, ReadOnlyAdmin):
+class QueuedTasksAdmin(TaskActions, TaskPage, LivePageAdmin):
     """All tasks."""
 
     list_display = ["id", "name", "state", "queue", "priority", "pushed_at", "run_after", "tries"]

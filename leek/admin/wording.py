@@ -1,0 +1,59 @@
+"""Numbers and spans of time as words, in the language of who reads them."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+MINUTE, HOUR, DAY = 60, 3600, 86400  # seconds
+NOTHING = "\N{EN DASH}"
+
+
+def number(value: float) -> str:
+    """Return a number with its thousands set apart, and one decimal place if it has one."""
+    places = 1 if value % 1 else 0
+    return str(number_format(round(value, places), decimal_pos=places, force_grouping=True))
+
+
+def percentage(share: float) -> str:
+    """Return a share of one as so many percent."""
+    return _("%(number)s %%") % {"number": number(_rounded(share * 100))}
+
+
+def span(seconds: float | None) -> str:
+    """Return how long a span of time is, in two figures or two units."""
+    if seconds is None:
+        return NOTHING
+    if (milliseconds := _rounded(seconds * 1000)) < 1000:
+        return _("%(number)s ms") % {"number": number(milliseconds)}
+    if (rounded := _rounded(seconds)) < MINUTE:
+        return _("%(number)s s") % {"number": number(rounded)}
+    return _long_span(round(seconds))
+
+
+def _rounded(value: float) -> float:
+    return round(value, 1 if value < 10 else None)
+
+
+def _long_span(seconds: int) -> str:
+    minutes, hours, days = seconds // MINUTE % 60, seconds // HOUR % 24, seconds // DAY
+    if seconds < HOUR:
+        values, text = (minutes, seconds % MINUTE), (_("%(one)s min"), _("%(one)s min %(two)s s"))
+    elif seconds < DAY:
+        values, text = (hours, minutes), (_("%(one)s h"), _("%(one)s h %(two)s min"))
+    else:
+        values, text = (days, hours), (_("%(one)s d"), _("%(one)s d %(two)s h"))
+    one, two = values
+    return text[1 if two else 0] % {"one": number(one), "two": number(two)}
+
+
+def address_of_task(task_id: int) -> str:
+    """Return the address of a task's page."""
+    return reverse("admin:leek_queuedtasks_change", args=[task_id])
+
+
+def address_of_tasks(**filters: Any) -> str:
+    """Return the address of the list of tasks, filtered by these parameters."""
+    return f"{reverse('admin:leek_queuedtasks_changelist')}?{urlencode(filters)}"

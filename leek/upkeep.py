@@ -67,9 +67,7 @@ class FailedFilter:
         if self.queue is not None:
             chosen &= Q(task__queue=self.queue)
         if self.exception is not None:
-            chosen &= Q(exception_type=self.exception) | Q(
-                exception_type__endswith=f".{self.exception}"
-            )
+            chosen &= raised(self.exception, "exception_type")
         if self.since is not None:
             chosen &= Q(finished_at__gte=self.since)
         return failures().filter(chosen)
@@ -78,6 +76,11 @@ class FailedFilter:
         """Return those of the ids that are of no failed task, each once, in their order."""
         failed = set(failures().filter(pk__in=self.ids).values_list("pk", flat=True))
         return [task_id for task_id in dict.fromkeys(self.ids) if task_id not in failed]
+
+
+def raised(exception: str, column: str) -> Q:
+    """Return the condition that a column names this exception, given with or without its module."""
+    return Q(**{column: exception}) | Q(**{f"{column}__endswith": f".{exception}"})
 
 
 class BatchSize:

@@ -35,6 +35,7 @@ MEASURES = (
     Measure("growth", "load", is_long=True),
     Measure("steady", "load", is_long=True),
     Measure("purge", "load", is_long=True),
+    Measure("pages", "pages", is_long=True),
 )
 NAMES = [measure.name for measure in MEASURES]
 

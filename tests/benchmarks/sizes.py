@@ -22,6 +22,7 @@ class Sizes:
     pushers: int = 4
     steady_seconds: float = 60.0
     purged: int = 1_000_000
+    listed: int = 1_000_000
 
 
 HELP = {
@@ -39,6 +40,7 @@ HELP = {
     "pushers": "threads that push the steady load",
     "steady_seconds": "of the steady load",
     "purged": "successes to purge while the server works",
+    "listed": "tasks beside which the admin's pages are loaded",
 }
 
 

@@ -65,4 +65,22 @@ TARGETS = {
     "steady_rate": Target("pushes of the steady load", "/s"),
     "purge_memory": Target("memory of leek_purge at most", "MB"),
     "purge_wait": Target("longest wait for a start during a purge", "ms", at_most={"": 100}),
+    **{
+        name: Target(f"the admin's list of tasks, {what}", "ms", at_most={"": 300})
+        for name, what in {
+            "page_list": "no filter",
+            "page_third": "page 3",
+            "page_waiting": "waiting",
+            "page_failed": "failed",
+            "page_finished": "finished",
+            "page_queue": "a queue",
+            "page_exception": "an exception",
+            "page_hour": "pushed in the last hour",
+            "page_combined": "three filters",
+            "page_search": "a search for what many have",
+            "page_nothing": "a search for what none has",
+        }.items()
+    },
+    "page_statements": Target("statements of a page, at most", at_most={"": 15}),
+    "page_per_rows": Target("the list beside its rows from the ORM"),
 }

@@ -25,6 +25,7 @@ SMALL = {
     "rate": 50,
     "steady-seconds": 0.2,
     "purged": 100,
+    "listed": 600,
 }
 SIZES = [f"--{name}={size}" for name, size in SMALL.items()]
 

@@ -129,6 +129,7 @@ class Config:
     SCHEDULE = Setting({}, SCHEDULE)
     PURGE_AFTER = Setting(None, kinds.AGE_OR_NONE)
     REDACT = Setting(SECRETS, kinds.WORDS)
+    LOG_LINES = Setting(100, kinds.LINES)
     LEASE = Setting(30, kinds.PERIOD)
     POLL_INTERVAL = Setting(1, kinds.PERIOD)
     SHUTDOWN_TIMEOUT = Setting(8, kinds.SECONDS)

@@ -44,6 +44,7 @@ def _outcome(row: QueuedTasks, *, tries_once: bool) -> Outcome:
         aliases=config.ALIASES,
         tries_once=tries_once,
         on_progress=latest.append,
+        log_lines=config.LOG_LINES,
     )
     claimed = lifecycle.claim_one(row)
     with mended_transaction(queue_database()):

@@ -1,11 +1,13 @@
-"""What every log record tells of the task in whose code it was made."""
+"""What every log record tells of the task in whose code it was made, and what is kept of it."""
 
 import logging
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
+from leek.attempt_log import collect
 from leek.context import request_id
 from leek.current import current_task
+from leek.exceptions import TaskTimeout
 
 
 def install() -> None:
@@ -17,11 +19,21 @@ def install() -> None:
 
     def make_and_tell(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        with suppress(Exception):  # a record without these is better than none
-            _tell(record)
+        _try(_tell, record)
+        _try(collect, record)
         return record
 
     logging.setLogRecordFactory(make_and_tell)
+
+
+def _try(action: Callable[[logging.LogRecord], None], record: logging.LogRecord) -> None:
+    """Do something with a record, which the task's code must get in any case."""
+    try:
+        action(record)
+    except TaskTimeout:  # the task's own, which it just meets here
+        raise
+    except Exception:  # noqa: BLE001 (what the site's factory has made may refuse anything)
+        return
 
 
 def _tell(record: logging.LogRecord) -> None:

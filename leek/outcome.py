@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from leek.exceptions import TaskCancelled, TaskFailed, WorkerLost
@@ -65,6 +66,21 @@ class ErrorReport:
         return error
 
 
+class Logged(NamedTuple):
+    """What the task logged, as `leek.models.AttemptLogs` has it: lines, and how many came before.
+
+    A line is the time, the level, the logger's name and the message.
+    """
+
+    lines: tuple[tuple[str, str, str, str], ...]
+    omitted: int
+
+    @property
+    def characters(self) -> int:
+        """The length of all the text."""
+        return sum(map(len, chain.from_iterable(self.lines)))
+
+
 @dataclass(frozen=True, slots=True)
 class Success:
     """The task returned; `result` is the signed text of what it returned, None for None.
@@ -77,6 +93,7 @@ class Success:
     finished_at: datetime
     result: str | None
     is_stored: bool = False
+    logged: Logged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,7 @@ class Retry:
     error: ErrorReport
     delay: float
     spends_try: bool = True
+    logged: Logged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +120,7 @@ class Failure:
     started_at: datetime
     finished_at: datetime
     error: ErrorReport
+    logged: Logged | None = None
 
 
 CANCELLED = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"

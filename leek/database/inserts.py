@@ -67,7 +67,10 @@ def _look_then_insert(alias: str, model: type[Row], row: dict[str, Any], unique:
 def insert_values(
     alias: str, model: type[models.Model], names: tuple[str, ...], rows: Sequence[Values]
 ) -> None:
-    """Insert rows, all or none, given by the values of these attributes of a model."""
+    """Insert rows, all or none, given by the values of these attributes of a model.
+
+    JSON is given as text.
+    """
     if rows:
         _insertion(alias, model, model._meta.db_table, names).run(rows)
 
@@ -118,7 +121,7 @@ class _Insertion:
         self._texts = [
             position
             for position, field in enumerate(self._fields)
-            if isinstance(field, models.TextField)
+            if isinstance(field, models.TextField | models.JSONField)
         ]
         self._times = [
             position

@@ -11,6 +11,7 @@ from django.db.models.deletion import ProtectedError, RestrictedError
 from leek.database import Now
 from leek.lifecycle import sets
 from leek.models import (
+    AttemptLogs,
     FailedAttempts,
     FailedTasks,
     QueuedTasks,
@@ -46,7 +47,7 @@ class PushedBack:
 
 
 def retry_failed(ids: Sequence[int]) -> PushedBack:
-    """Push failed tasks back, with clean counters and without their errors.
+    """Push failed tasks back, with clean counters and without their errors and logs.
 
     One that had a unique key gets it back, in a transaction of its own: who waits for the key that
     another one is just taking holds no other. Where it is taken the task stays as it is.
@@ -68,7 +69,7 @@ def _push_back_without_key(ids: Sequence[int], with_key: QuerySet[FailedTasks]) 
     with transaction.atomic(using=queue_database()):
         pushed = failed.exclude(Exists(with_key.filter(pk=OuterRef("pk")))).update(**_PUSHED_BACK)
         if pushed:
-            _forget_errors(ids)
+            _forget_attempts(ids)
     return pushed
 
 
@@ -78,14 +79,14 @@ def _push_back(task_id: int, key: str | None) -> int:
     with transaction.atomic(using=queue_database()):
         pushed = failed.update(**_PUSHED_BACK, unique_key=key)
         if pushed:
-            _forget_errors([task_id])
+            _forget_attempts([task_id])
     return pushed
 
 
-def _forget_errors(ids: Sequence[int]) -> None:
-    for failures in (FailedTasks, FailedAttempts):
-        pushed_back = failures.objects.using(queue_database()).filter(task__state=State.READY)
-        pushed_back.filter(task__in=ids).delete()
+def _forget_attempts(ids: Sequence[int]) -> None:
+    for kept in (FailedTasks, FailedAttempts, AttemptLogs):
+        rows = kept._default_manager.using(queue_database()).filter(task__in=ids)
+        rows.filter(task__state=State.READY).delete()
 
 
 def purge(ids: Sequence[int]) -> int:
@@ -111,7 +112,7 @@ def _delete_finished(ids: Sequence[int]) -> int:
         return finished.only("pk").delete()[1].get(QueuedTasks._meta.label, 0)
     deleted = finished._raw_delete(alias)
     gone = ~Exists(sets.tasks().filter(pk=OuterRef("task")))
-    for outcomes in (SuccessTasks, FailedTasks, FailedAttempts):
+    for outcomes in (SuccessTasks, FailedTasks, FailedAttempts, AttemptLogs):
         outcomes._default_manager.using(alias).filter(gone, task__in=ids)._raw_delete(alias)
     return deleted
 
@@ -121,7 +122,7 @@ def _has_referrers(alias: str) -> bool:
     return any(
         relation.related_model._meta.app_label != QueuedTasks._meta.app_label
         and router.allow_migrate_model(alias, relation.related_model)
-        for model in (QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts)
+        for model in (QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts, AttemptLogs)
         for relation in model._meta.get_fields(include_hidden=True)
         if isinstance(relation, ForeignObjectRel)
     )

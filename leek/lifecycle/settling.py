@@ -1,5 +1,6 @@
 """RUNNING ──settle──► SUCCESSFUL, FAILED, or back with an outcome"""
 
+import json
 from collections.abc import Sequence
 
 from django.db import transaction
@@ -8,7 +9,14 @@ from django.db.models.functions import Coalesce
 
 from leek.database import Now, after, has_one_writer, insert_values
 from leek.lifecycle import sets
-from leek.models import FailedAttempts, FailedTasks, State, SuccessTasks, queue_database
+from leek.models import (
+    AttemptLogs,
+    FailedAttempts,
+    FailedTasks,
+    State,
+    SuccessTasks,
+    queue_database,
+)
 from leek.outcome import Blocked, Claimed, Crash, Failure, Outcome, Retry, Success
 
 ATTEMPTS_KEPT = 20  # of each task, the latest that failed, besides the first
@@ -42,6 +50,7 @@ def _settle_together(outcomes: Sequence[Outcome]) -> None:
             elif isinstance(outcome, Crash):
                 settle_crash(outcome)
         _block([outcome for outcome in outcomes if isinstance(outcome, Blocked)])
+        _record_logs(outcomes)
 
 
 def begin_with_write(claimed: Claimed) -> None:
@@ -59,6 +68,7 @@ def begin_with_write(claimed: Claimed) -> None:
 def settle_within(outcome: Success) -> None:
     """Record a success in the caller's transaction; raise Superseded if it came too late."""
     _succeed([outcome])
+    _record_logs([outcome])
 
 
 def _succeed(outcomes: Sequence[Success]) -> None:
@@ -176,8 +186,23 @@ def _record_attempts(failed: Sequence[Failure | Retry | Crash]) -> None:
     )
     for outcome in failed:
         if (oldest := outcome.claimed.attempt - ATTEMPTS_KEPT) > 1:
-            rows = FailedAttempts.objects.using(alias).filter(task=outcome.claimed.id)
-            rows.filter(attempt__gt=1, attempt__lte=oldest).delete()
+            for kept in (FailedAttempts, AttemptLogs):
+                rows = kept._default_manager.using(alias).filter(task=outcome.claimed.id)
+                rows.filter(attempt__gt=1, attempt__lte=oldest).delete()
+
+
+def _record_logs(outcomes: Sequence[Outcome]) -> None:
+    """Keep what the attempts have logged, of those that have logged something."""
+    insert_values(
+        queue_database(),
+        AttemptLogs,
+        ("task_id", "attempt", "lines", "omitted"),
+        [
+            (ended.claimed.id, ended.claimed.attempt, json.dumps(logged.lines), logged.omitted)
+            for ended in outcomes
+            if isinstance(ended, Success | Retry | Failure) and (logged := ended.logged)
+        ],
+    )
 
 
 def _was_settled(outcome: Outcome) -> bool:

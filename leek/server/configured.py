@@ -49,6 +49,7 @@ def pool_options(flags: Mapping[str, Any]) -> PoolOptions:
         aliases=config.ALIASES,
         purge_after=config.PURGE_AFTER,
         schedules=tuple(config.SCHEDULE.values()),
+        log_lines=config.LOG_LINES,
     )
 
 

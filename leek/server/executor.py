@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from django import db
 from django.utils import timezone
 
 from leek.announcing import announce_start, announce_start_in_loop
+from leek.attempt_log import AttemptLog
 from leek.conditions import Conditions
 from leek.context import restore
 from leek.contracts import Contract
@@ -36,7 +37,7 @@ _ONCE = Policy(max_retries=1)
 class Attempt(NamedTuple):
     """A claimed task that was read, and so can be run; when that began, and in which process.
 
-    `contract`, `terms` and `conditions` are what holds for it.
+    `contract`, `terms` and `conditions` are what holds for it; `log` gets what it logs.
     """
 
     claimed: Claimed
@@ -46,6 +47,7 @@ class Attempt(NamedTuple):
     contract: Contract
     terms: Terms
     conditions: Conditions
+    log: AttemptLog
 
     @property
     def beginning(self) -> tuple[Claimed, Task, datetime]:
@@ -70,7 +72,8 @@ class Executor:
     `terms` is what the settings say; a task may have others. `park_for` is for how many seconds one
     waits whose callable does not import. At the `max_crashes`th crash a task fails. `aliases` has
     the present paths of callables by former ones. Without `limits_time` somebody else sees to it.
-    With `tries_once` no task is tried again. `on_progress` is told of the progress of tasks.
+    With `tries_once` no task is tried again. `on_progress` is told of the progress of tasks. Of
+    what each attempt logs `log_lines` are kept.
     """
 
     terms: Terms
@@ -81,6 +84,7 @@ class Executor:
     limits_time: bool = True
     tries_once: bool = False
     on_progress: Callable[[Progress], None] | None = None
+    log_lines: int = 0
 
     def run(self, claimed: Claimed) -> Outcome:
         """Read the task, run it, and tell how it ended."""
@@ -128,7 +132,7 @@ class Executor:
         """Tell what follows an attempt that this error has ended."""
         outcome = _after_error(attempt.claimed, attempt.started_at, attempt.terms, error)
         _end_if_forked(attempt.process, outcome)
-        return outcome
+        return replace(outcome, logged=attempt.log.logged)
 
     def timed_out(
         self, claimed: Claimed, started_at: datetime, attempt: Attempt | None = None
@@ -161,6 +165,7 @@ class Executor:
             timeout=attempt.timeout,
         )
         enter(task, partial(self._report, claimed))
+        attempt.log.collect()
         restore(attempt.task.context)
 
     def _report(self, claimed: Claimed, done: int, total: int | None) -> None:
@@ -196,14 +201,16 @@ class Executor:
         task, contract, terms, conditions = reading
         if self.tries_once:
             terms = terms.changed_by(_ONCE)
-        return Attempt(claimed, task, started_at, process, contract, terms, conditions)
+        log = AttemptLog(self.log_lines)
+        return Attempt(claimed, task, started_at, process, contract, terms, conditions, log)
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         try:
             result = attempt.contract.dump(value, self.serializer_mode)
         except BaseException as error:  # noqa: BLE001 (what a value's own code may raise)
             return self.raised(attempt._replace(terms=attempt.terms.changed_by(_ONCE)), error)
-        success = Success(attempt.claimed, attempt.started_at, timezone.now(), result)
+        now, logged = timezone.now(), attempt.log.logged
+        success = Success(attempt.claimed, attempt.started_at, now, result, logged=logged)
         _end_if_forked(attempt.process, success)
         return success
 
@@ -220,7 +227,7 @@ class Executor:
 
 def _after_error(
     claimed: Claimed, started_at: datetime, terms: Terms, error: BaseException
-) -> Outcome:
+) -> Retry | Failure:
     """Tell what follows a try that this error has ended now."""
     jitter = random.random()  # noqa: S311
     try:

@@ -13,7 +13,7 @@ class PoolOptions:
 
     Up to `async_limit` async tasks are run besides what the workers do. With `isolate` each Worker
     has a child process for all its tasks; `max_tasks` and `max_memory` are then the child's, which
-    is replaced.
+    is replaced. Of what each attempt logs `log_lines` are stored.
     """
 
     workers: int
@@ -30,3 +30,4 @@ class PoolOptions:
     aliases: dict[str, str] = field(default_factory=dict)
     purge_after: float | None = None
     schedules: tuple[Schedule, ...] = ()
+    log_lines: int = 0

@@ -120,6 +120,7 @@ class WorkerPool:
                 max_crashes=options.max_crashes,
                 aliases=options.aliases,
                 on_progress=self._attendants.progress.note,
+                log_lines=options.log_lines,
             ),
             self._attendants.admission,
             self._write_lock,

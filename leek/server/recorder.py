@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from django import db
@@ -181,13 +182,16 @@ class Recorder(Service):
     def _settle_alone(self, outcome: Outcome) -> list[Outcome]:
         """Store an outcome by itself; one that the database refuses fails its task.
 
-        Return what is stored, nothing if it was refused as too late.
+        That is tried without what the task has logged, first. Return what is stored, nothing if
+        it was refused as too late.
         """
         try:
             return [] if lifecycle.settle([outcome]) else [outcome]
         except db.Error as error:
             if is_transient(error):
                 raise
+            if not isinstance(outcome, Crash | Blocked | Undone) and outcome.logged:
+                return self._settle_alone(replace(outcome, logged=None))
             report = ErrorReport(
                 type=f"{type(error).__module__}.{type(error).__qualname__}",
                 message=f"the outcome could not be stored: {str(error)!a}",
@@ -205,8 +209,11 @@ def _weight(outcome: Outcome) -> int:
 
 def _text(outcome: Outcome) -> int:
     """Return how many characters are stored of an outcome, at most."""
-    if isinstance(outcome, Success):
-        return len(outcome.result or "")
     if isinstance(outcome, Blocked | Undone):
         return 0
-    return len(outcome.error.message) + len(outcome.error.traceback)
+    if isinstance(outcome, Success):
+        own = len(outcome.result or "")
+    else:
+        own = len(outcome.error.message) + len(outcome.error.traceback)
+    logged = None if isinstance(outcome, Crash) else outcome.logged
+    return own + logged.characters if logged else own

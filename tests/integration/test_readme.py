@@ -1703,6 +1703,17 @@ def test_records_of_tasks_are_formatted_with_the_task(blocks: list[Block]) -> No
     assert Context().run(log_in_a_task) == "INFO 4711 7d1c hello"
 
 
+@pytest.mark.django_db
+@executes("logs-of-attempts")
+def test_what_a_task_has_logged_is_read_from_its_row(
+    blocks: list[Block], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with override_settings(TASKS_QUEUE={"EAGER": True}):
+        row = push_task_to_queue(tasks.log, "hello")
+    exec(blocks[0].text, {"row": row})
+    assert capsys.readouterr().out == "1 WARNING shop They say hello\n"
+
+
 # Tracing
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -435,6 +435,53 @@ def log(message: str) -> int | None:
 async def log_slowly(message: str) -> int | None:
     """Do as `log`, asynchronously and in a thread."""
     return await sync_to_async(log)(message)
+
+
+def log_often(number: int) -> None:
+    """Log so many warnings, and what is no warning."""
+    logging.getLogger("shop").debug("too much")
+    for each in range(number):
+        logging.getLogger("shop").warning("%s", each)
+
+
+def log_and_fail(message: str) -> None:
+    """Log a warning, then the error that it fails with."""
+    log(message)
+    try:
+        raise ValueError("as asked")
+    except ValueError:
+        logging.getLogger("shop.errors").exception("It does not go on")
+        raise
+
+
+def log_and_fail_until(marker: str, tries: int) -> int:
+    """Log which try it is, and fail until that is the last one."""
+    count = len(Path(marker).read_text()) if Path(marker).exists() else 0
+    log(f"try {count + 1}")
+    return fail_until(marker, tries)
+
+
+def log_in_threads() -> None:
+    """Log in two threads, of which one has the task's context."""
+    for run, message in ((copy_context().run, "mine"), (Context().run, "somebody else's")):
+        thread = threading.Thread(target=run, args=(log, message))
+        thread.start()
+        thread.join()
+
+
+async def log_and_wait_slowly(gate: str) -> None:
+    """Log, then run until the file `gate` is there, asynchronously."""
+    log("I wait")
+    say_begun(gate)
+    while not Path(gate).exists():
+        await asyncio.sleep(0.005)
+
+
+def log_and_stay() -> None:
+    """Log, then run until a time limit ends it."""
+    log("I stay")
+    while True:
+        pass
 
 
 def advance(gate: str, *values: int | None) -> None:

@@ -52,6 +52,7 @@ def refusal(key: str) -> str:
         ("RETRY_DELAY_MAX", 600),
         ("MAX_CRASHES", 3),
         ("PARK_FOR", 86_400),
+        ("LOG_LINES", 100),
         ("LEASE", 30),
         ("POLL_INTERVAL", 1),
         ("SHUTDOWN_TIMEOUT", 8),
@@ -157,6 +158,7 @@ TEXT = "a text"
 FLAG = "True or False"
 PORT = "a port number from 1 to 65535"
 COUNT = "a whole number from 1"
+LINES = "a whole number from 0 to 1000"
 SECONDS = "seconds: a number from 0, or a timedelta"
 PERIOD = "seconds: a number above 0 and up to a day, or a timedelta"
 QUEUES = (
@@ -172,6 +174,10 @@ REFUSED: list[tuple[str, object, str]] = [
     *(("TASKS_HOST", value, TEXT) for value in ("", None, 1, b"localhost", ["localhost"])),
     *(("EAGER", value, FLAG) for value in (0, 1, None, "True", "")),
     *(("TASKS_PORT", value, PORT) for value in (0, -1, 65_536, True, "8002", 8002.0, None)),
+    *(
+        ("LOG_LINES", value, "a whole number from 0 to 1000")
+        for value in (-1, 1001, True, "2", None)
+    ),
     *(("WORKERS", value, COUNT) for value in (0, -1, True, False, "2", 2.0, None, [2])),
     *(("MAX_RETRIES", value, COUNT) for value in (0, True, 3.5, timedelta(seconds=3))),
     *(("RETRY_DELAY", value, SECONDS) for value in (-1, -0.1, True, "1", None, [1])),

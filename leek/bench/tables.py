@@ -8,11 +8,18 @@ from django.db import connections
 
 from leek.database import has_table
 from leek.exceptions import LeekError
-from leek.models import FailedTasks, QueuedTasks, Servers, SuccessTasks
+from leek.models import (
+    AttemptLogs,
+    FailedTasks,
+    QueuedTasks,
+    Servers,
+    SuccessTasks,
+    Tallies,
+)
 from leek.server.notes import remove_notes
 
-MODELS = (Servers, QueuedTasks, SuccessTasks, FailedTasks)
-SITES, OURS = "leek_", "leek_bench_"  # what the names of tables and indexes begin with
+MODELS = (Servers, QueuedTasks, SuccessTasks, FailedTasks, AttemptLogs, Tallies)
+SITES, OURS = "leek_", "leek_bench_"  # what the names of tables, indexes and constraints begin with
 
 
 class NoTables(LeekError):
@@ -33,8 +40,8 @@ def _rename(former: str, new: str) -> None:
     for model in MODELS:
         meta = model._meta
         meta.db_table = new + meta.db_table.removeprefix(former)
-        for index in meta.indexes:
-            index.name = new + index.name.removeprefix(former)
+        for named in (*meta.indexes, *meta.constraints):
+            named.name = new + named.name.removeprefix(former)
         for field in meta.local_fields:
             field.__dict__.pop("cached_col", None)  # it knows the table
 

@@ -28,7 +28,7 @@ from leek.lifecycle.cancelling import cancel, cancel_many
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import PushedBack, purge, retry_failed
 from leek.lifecycle.pausing import pause, resume
-from leek.lifecycle.progressing import note_progress
+from leek.lifecycle.progressing import note_progress, note_running
 from leek.lifecycle.pushing import push, push_unique
 from leek.lifecycle.rearranging import WAITING, reassign, run_now
 from leek.lifecycle.releasing import postpone, release, release_all, release_claim
@@ -59,6 +59,7 @@ __all__ = [
     "note_outage",
     "note_progress",
     "note_return",
+    "note_running",
     "openings",
     "pause",
     "postpone",

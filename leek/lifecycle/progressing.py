@@ -1,13 +1,14 @@
-"""How far tasks are: no move, but written under the same fence"""
+"""What is told of running tasks: no moves, but written under the same fences"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 
 from django.db import transaction
 
 from leek.database import has_one_writer
 from leek.lifecycle import sets
-from leek.models import State, queue_database
+from leek.models import Servers, State, queue_database
 from leek.outcome import Progress
 
 
@@ -24,3 +25,9 @@ def note_progress(latest: Sequence[Progress]) -> None:
             mine.filter(state__in=(State.RUNNING, State.SUCCESSFUL, State.FAILED)).update(
                 progress_done=each.done, progress_total=each.total
             )
+
+
+def note_running(server_id: int, since: Mapping[int, datetime]) -> None:
+    """Store which tasks a server has been running for a while, as long as it has its row."""
+    running = {str(task_id): time.isoformat() for task_id, time in since.items()}
+    Servers.objects.using(queue_database()).filter(pk=server_id).update(running=running)

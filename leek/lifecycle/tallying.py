@@ -6,7 +6,7 @@ from dataclasses import asdict
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from leek.database import after
+from leek.database import after, as_stored
 from leek.models import Tallies, queue_database
 from leek.tally import EVER, Slice, Tally
 
@@ -24,11 +24,12 @@ def add_tallies(tallies: Mapping[Slice, Tally]) -> None:
 
 
 def _add(where: Slice, tally: Tally) -> None:
-    row = _rows().filter(**where._asdict())
+    slice_stored = where._replace(begins_at=as_stored(where.begins_at))._asdict()
+    row = _rows().filter(**slice_stored)
     counts = asdict(tally)
     waits, runs = counts.pop("waits"), counts.pop("runs")
     if not row.update(**{name: F(name) + more for name, more in counts.items()}):
-        new = Tallies(**where._asdict())
+        new = Tallies(**slice_stored)
         _rows().bulk_create([new], ignore_conflicts=True)
         row.update(**{name: F(name) + more for name, more in counts.items()})
     stored = Tally(waits=waits, runs=runs)

@@ -11,6 +11,7 @@ from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.gatekeeper import Gatekeeper
 from leek.server.heartbeat import Heartbeat, Lease
+from leek.server.monitor import Monitor
 from leek.server.options import PoolOptions
 from leek.server.progress import ProgressKeeper
 from leek.server.purger import Purger
@@ -34,6 +35,7 @@ class Attendants:
         alarm: Alarm,
         write_lock: AbstractContextManager[object],
         register: Callable[[], Servers],
+        running: Callable[[], set[int]],
     ) -> None:
         self._write_lock = write_lock
         self.heartbeat = Heartbeat(outage, lease, register)
@@ -56,12 +58,14 @@ class Attendants:
         )
         self.purger = Purger(outage, options.purge_after, write_lock)
         self.progress = ProgressKeeper(outage, self._store_progress)
+        self.monitor = Monitor(outage, lease, running, write_lock)
         self._services = (
             self.heartbeat,
             self.rescuer,
             self.gatekeeper,
             self.scheduler,
             self.purger,
+            self.monitor,
         )
 
     def start(self) -> None:

@@ -53,7 +53,7 @@ class WorkerPool:
         self._on_stored = on_stored
         self._write_lock = write_lock(queue_database())
         self._attendants = Attendants(
-            options, lease, outage, self._alarm, self._write_lock, register
+            options, lease, outage, self._alarm, self._write_lock, register, self._notes.running
         )
         self._announcer = Announcer(outage, on_part_end)
         self._recorder = Recorder(
@@ -150,6 +150,7 @@ class WorkerPool:
 
     def _stored(self, outcomes: Sequence[Outcome]) -> None:
         self._on_stored(outcomes)
+        self._attendants.monitor.count(outcomes)
         self._announcer.take(outcomes)
 
     def _runner_ended(self) -> None:
@@ -221,6 +222,7 @@ class WorkerPool:
         crashed = self._recorder.unstored_crashes
         self._abandon_runs(end, crashed)
         self._attendants.stop()
+        self._attendants.monitor.join(end - time.monotonic())
         if not crashed and self._resign(end):
             self._notes.remove()
         else:  # the notes stay, and tell what has crashed

@@ -15,7 +15,7 @@ from leek.api import push_task_to_queue
 from leek.bench.figures import Figures
 from leek.bench.report import RATIOS, as_dict, as_text
 from leek.bench.tables import drop_tables, our_names, our_tables
-from leek.models import QueuedTasks, Servers, State, SuccessTasks
+from leek.models import QueuedTasks, Servers, State, SuccessTasks, Tallies
 from tests.site.tasks import noop
 from tests.support import (
     GIVE_UP_AFTER,
@@ -163,6 +163,7 @@ def test_the_sites_tasks_are_neither_seen_nor_run() -> None:
     ]
     assert not SuccessTasks.objects.exists()
     assert not Servers.objects.exists()
+    assert not Tallies.objects.exists()
 
 
 def test_a_process_that_goes_on_is_back_at_the_sites_tasks(

@@ -15,12 +15,15 @@ from django.utils import timezone
 from leek import agenda, leases, lifecycle, status
 from leek.api import push_task_to_queue, using
 from leek.database import Now
-from leek.models import QueuedTasks, Schedules, Servers
+from leek.models import QueuedTasks, Schedules, Servers, Tallies
+from leek.outcome import Claimed, Success
 from leek.schedule import Cron, Schedule
+from leek.server.counts import Counts
 from leek.server.scheduler import Scheduler
 from leek.server.service import Outage
+from leek.tally import EVER, MINUTE, slices_of
 from tests.site.tasks import noop
-from tests.support import finish, run
+from tests.support import finish, run, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -146,3 +149,52 @@ class TestSince:
     def test_refuses_a_time_that_no_database_knows(self) -> None:
         with pytest.raises(CommandError, match="--since: 0001-01-01 is not a time"):
             run("leek_retry_failed", "--since=0001-01-01")
+
+
+class TestWaits:
+    """How long a task had been due when it began, as a server counts it."""
+
+    def assert_it_is_short(self) -> None:
+        push_task_to_queue(noop)
+        using(run_after=timedelta(seconds=0.001)).push(noop)
+        server = leases.register(address="x", port=1, workers=1, queues=None, seconds=30)
+        claimed: list[Claimed] = []
+
+        def both_are_claimed() -> bool:
+            lifecycle.promote(None, 9)
+            claimed.extend(lifecycle.claim(server.pk, len(claimed) + 1, 9, None))
+            return len(claimed) == 2
+
+        wait_until(both_are_claimed, "the deferred task")
+        now = timezone.now()
+        for task in claimed:
+            assert abs(now - task.run_after) < timedelta(seconds=10)
+        counts = Counts()
+        counts.count(Success(task, now, now, None) for task in claimed)
+        for (minute, _), tally in counts.take().items():
+            assert abs(datetime.now(UTC) - minute) < timedelta(seconds=120)
+            assert 0 <= tally.waited < 20
+
+    def test_is_right_with_use_tz(self, port: int) -> None:
+        self.assert_it_is_short()
+
+    def test_is_right_without_use_tz(self, zone: str, port: int) -> None:
+        self.assert_it_is_short()
+
+    def test_is_right_where_the_database_has_a_time_zone(
+        self, zone_of_others: None, port: int
+    ) -> None:
+        self.assert_it_is_short()
+
+    def test_is_stored_and_forgotten_in_the_right_slices(self, zone: str, port: int) -> None:
+        now = timezone.now()
+        claimed = Claimed(1, "a", "", 0, 0, 0, None, False, now, 1, 1)
+        counts = Counts()
+        for ended in (now, now - timedelta(hours=26)):
+            counts.count([Success(claimed, ended, ended, None)])
+        lifecycle.add_tallies(slices_of(counts.take()))
+        assert lifecycle.forget_tallies() == 2
+        assert Tallies.objects.count() == 3
+        assert Tallies.objects.get(period=EVER).succeeded == 2
+        newest = Tallies.objects.get(period=MINUTE).begins_at
+        assert timedelta() <= timezone.now() - newest < timedelta(seconds=120)

@@ -13,6 +13,7 @@ from django.db import connection
 from leek import hinting
 from tests.support import LeekServer, free_port, wait_until
 
+SCREENSHOTS = Path(__file__).resolve().parent / "browser" / "screenshots"
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL"}
 
 
@@ -32,12 +33,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which databases this run has left out."""
+    """Say which databases this run has left out, and what became of the browser tests."""
     left_out = [name for vendor, name in DATABASES.items() if vendor != connection.vendor]
     terminalreporter.write_line(
         f"The database was {DATABASES[connection.vendor]}. Left out: {', '.join(left_out)};"
         " DATABASE_URL picks one, as the README says."
     )
+    of_browser = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.nodeid.startswith("tests/browser/")
+    ]
+    reasons = {report.longrepr[2] for report in of_browser if isinstance(report.longrepr, tuple)}
+    if reasons:
+        terminalreporter.write_line(f"The browser tests were left out. {'; '.join(reasons)}.")
+    elif of_browser:
+        terminalreporter.write_line(f"The browser tests' screenshots are in {SCREENSHOTS}.")
 
 
 @pytest.fixture(scope="session")

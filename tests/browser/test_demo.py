@@ -90,6 +90,15 @@ def test_a_refused_form_says_what_is_wrong(visitor: Visitor) -> None:
     assert all("422" in error for error in visitor.errors())
 
 
+def test_without_javascript_the_page_reloads_itself(visitor: Visitor) -> None:
+    with visitor.without_scripts():
+        visitor.visit()
+        visitor.fill("Seconds:", "2")
+        visitor.follow("Push the slow task")
+        assert "count_slowly SUCCESSFUL" not in visitor.text(NEWEST)
+        visitor.await_text("count_slowly SUCCESSFUL", NEWEST)
+
+
 def test_it_says_when_the_site_is_gone(own_demo: DemoProcess, visitor: Visitor) -> None:
     visitor.site = own_demo.find(SITE)[1]
     visitor.visit()

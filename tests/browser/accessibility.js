@@ -41,7 +41,7 @@ function labelOf(element) {
   return (
     element.getAttribute("aria-label")?.trim() ||
     textOf(element.getAttribute("aria-labelledby") ?? "") ||
-    [...(element.labels ?? [])].map((label) => label.textContent).join("").trim() ||
+    [...(element.labels ?? [])].map(contentOf).join("").trim() ||
     element.title.trim()
   );
 }

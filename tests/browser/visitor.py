@@ -12,6 +12,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 
 from tests.conftest import SCREENSHOTS
 from tests.support import wait_until
@@ -20,6 +21,13 @@ READ = """
     const found = [...document.querySelectorAll(arguments[0])];
     const texts = found.filter((one) => one.checkVisibility()).map((one) => one.innerText);
     return texts.join("\\n").replace(/[ \\t\xa0]+/g, " ");
+"""
+
+
+CLICKABLE = "a, button, input[type=submit], summary"
+FINISH_TRANSITIONS = """
+    const all = document.getAnimations();
+    all.filter((one) => one instanceof CSSTransition).forEach((one) => one.finish());
 """
 
 
@@ -66,6 +74,7 @@ class Visitor:
         )
         scheme = {"name": "prefers-color-scheme", "value": look.scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.run(FINISH_TRANSITIONS)
 
     def looks(self) -> Iterator[Look]:
         """Put on each look, and at the end the one from before."""
@@ -105,20 +114,22 @@ class Visitor:
         except AssertionError:
             raise AssertionError(f"no {pattern!r} at {selector}: {self.text()}") from None
 
-    def click(self, text: str, selector: str = "a, button, input[type=submit], summary") -> None:
-        """Click the one thing that says just this, or has it as its accessible name."""
-        things = [thing for thing in self.all(selector) if text in self._names(thing)]
+    def click(self, text: str, selector: str = CLICKABLE) -> None:
+        """Click the one thing that says just this, be it in capitals, or has it as its name."""
+        wanted = text.casefold()
+        things = [thing for thing in self.all(selector) if wanted in self._names(thing)]
         assert len(things) == 1, f"{len(things)} things say {text!r} at {self.text()}"
         things[0].click()
 
     @staticmethod
-    def _names(thing: WebElement) -> tuple[str, str, str | None]:
-        return thing.text.strip(), thing.accessible_name, thing.get_attribute("value")
+    def _names(thing: WebElement) -> set[str]:
+        names = thing.text.strip(), thing.accessible_name, thing.get_attribute("value") or ""
+        return {name.casefold() for name in names}
 
-    def follow(self, text: str) -> None:
+    def follow(self, text: str, selector: str = CLICKABLE) -> None:
         """Click what leads to another page, or to this one anew, and wait for that."""
         self.mark()
-        self.click(text)
+        self.click(text, selector)
         loaded = "return !window.isMarked && document.readyState === 'complete'"
         wait_until(lambda: self.run(loaded), f"what follows {text!r}")
 
@@ -143,6 +154,10 @@ class Visitor:
         field.clear()
         field.send_keys(value)
 
+    def choose(self, label: str, option: str) -> None:
+        """Choose an option of the field with this label."""
+        Select(self.field(label)).select_by_visible_text(option)
+
     def press_tab(self, times: int) -> None:
         """Press the Tab key."""
         ActionChains(self.driver).send_keys(*[Keys.TAB] * times).perform()
@@ -150,7 +165,8 @@ class Visitor:
     def errors(self) -> list[str]:
         """Return what went wrong in the page since this was last asked: scripts and requests."""
         log = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [entry["message"] for entry in log if entry["level"] in ("WARNING", "SEVERE")]
+        messages = [entry["message"] for entry in log if entry["level"] in ("WARNING", "SEVERE")]
+        return [message for message in messages if "/favicon.ico" not in message]
 
     def photograph(self, name: str) -> None:
         """Take a screenshot of the whole page as it looks."""

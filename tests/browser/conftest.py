@@ -56,11 +56,12 @@ def port(site: Site, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.fixture
-def owner(transactional_db: None, site: Site, port: int, visitor: Visitor) -> Visitor:
+def owner(transactional_db: None, site: Site, port: int, visitor: Visitor) -> Iterator[Visitor]:
     """Return a visitor who is logged in to the admin, and may do everything there."""
     visitor.site = site.url
     log_in(visitor, User.objects.create_superuser("owner"))
-    return visitor
+    yield visitor
+    assert "Traceback" not in site.log, site.log
 
 
 @pytest.fixture

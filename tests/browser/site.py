@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest, HttpResponse
 
 from tests.support import ROOT, environment, free_port, wait_until
@@ -19,6 +20,16 @@ def allow_only_own_files(get_response: Answer) -> Answer:
         response = get_response(request)
         response["Content-Security-Policy"] = "default-src 'self'"
         return response
+
+    return answer
+
+
+def forget_content_types(get_response: Answer) -> Answer:
+    """Return a middleware that reads content types anew, because each test stores its own."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        ContentType.objects.clear_cache()
+        return get_response(request)
 
     return answer
 

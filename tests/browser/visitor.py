@@ -22,8 +22,6 @@ READ = """
     const texts = found.filter((one) => one.checkVisibility()).map((one) => one.innerText);
     return texts.join("\\n").replace(/[ \\t\xa0]+/g, " ");
 """
-
-
 CLICKABLE = "a, button, input[type=submit], summary"
 FINISH_TRANSITIONS = """
     const all = document.getAnimations();
@@ -94,6 +92,18 @@ class Visitor:
         finally:
             self.driver.execute_cdp_cmd(command, {"value": False})
 
+    @contextmanager
+    def offline(self) -> Iterator[None]:
+        """Cut the browser off meanwhile."""
+        command = "Network.emulateNetworkConditions"
+        unlimited = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd(command, {"offline": True, **unlimited})
+        try:
+            yield
+        finally:
+            self.driver.execute_cdp_cmd(command, {"offline": False, **unlimited})
+
     def run(self, script: str, *arguments: Any) -> Any:
         """Return what a script returns that runs in the page."""
         return self.driver.execute_script(script, *arguments)
@@ -114,11 +124,15 @@ class Visitor:
         except AssertionError:
             raise AssertionError(f"no {pattern!r} at {selector}: {self.text()}") from None
 
-    def click(self, text: str, selector: str = CLICKABLE) -> None:
-        """Click the one thing that says just this, be it in capitals, or has it as its name."""
-        wanted = text.casefold()
-        things = [thing for thing in self.all(selector) if wanted in self._names(thing)]
-        assert len(things) == 1, f"{len(things)} things say {text!r} at {self.text()}"
+    def click(self, text: str | None, selector: str = CLICKABLE) -> None:
+        """Click the one thing that says just this, be it in capitals, or has it as its name.
+
+        Without a text it is the one thing that the selector finds.
+        """
+        things = self.all(selector)
+        if text is not None:
+            things = [thing for thing in things if text.casefold() in self._names(thing)]
+        assert len(things) == 1, f"{len(things)} things are {text!r} at {self.text()}"
         things[0].click()
 
     @staticmethod
@@ -126,7 +140,7 @@ class Visitor:
         names = thing.text.strip(), thing.accessible_name, thing.get_attribute("value") or ""
         return {name.casefold() for name in names}
 
-    def follow(self, text: str, selector: str = CLICKABLE) -> None:
+    def follow(self, text: str | None, selector: str = CLICKABLE) -> None:
         """Click what leads to another page, or to this one anew, and wait for that."""
         self.mark()
         self.click(text, selector)
@@ -143,7 +157,7 @@ class Visitor:
 
     def field(self, label: str) -> WebElement:
         """Return the field with this label."""
-        fields = self.all("input, select, textarea")
+        fields = self.all("input:not([type=submit]), select, textarea")
         named = [field for field in fields if field.accessible_name == label]
         assert len(named) == 1, f"{label!r} among {[field.accessible_name for field in fields]}"
         return named[0]

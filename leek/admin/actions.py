@@ -18,6 +18,7 @@ from django.utils.translation import ngettext_lazy
 
 from leek.admin.deeds import CANCEL, MOVE, PURGE, RETRY, RUN_NOW, Deed, account_of, counted
 from leek.admin.places import PlaceForm
+from leek.admin.surroundings import surroundings
 from leek.models import QueuedTasks
 from leek.orders import Report, carry_out, number_of
 
@@ -103,6 +104,7 @@ class TaskActions(admin.ModelAdmin):  # type: ignore[type-arg]
         first = [QueuedTasks(**dict(zip(columns, each, strict=True))) for each in values]
         context = {
             **self.admin_site.each_context(request),
+            **surroundings(),
             "title": deed.title,
             "deed": deed,
             "form": form,

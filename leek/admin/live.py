@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import django
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -20,6 +19,7 @@ from django.utils.translation import gettext as _
 from leek import pausing
 from leek.admin.live_values import live_values
 from leek.admin.readonly import ReadOnlyAdmin
+from leek.admin.surroundings import surroundings
 from leek.models import PausedQueues, queue_database
 from leek.queues import LONGEST_NAME
 
@@ -58,7 +58,7 @@ class LivePageAdmin(ReadOnlyAdmin):
             "title": _("Live"),
             "opts": self.opts,
             "longest_name": LONGEST_NAME,
-            "has_list_of_crumbs": django.VERSION >= (6, 1),
+            **surroundings(),
         }
 
     def _change(self, request: HttpRequest) -> HttpResponse:

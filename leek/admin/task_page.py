@@ -13,6 +13,7 @@ from django.utils import timezone
 from leek.admin.actions import FROM_PAGE
 from leek.admin.course import course_of
 from leek.admin.deeds import DEEDS
+from leek.admin.surroundings import surroundings
 from leek.arguments import arguments_of, result_of
 from leek.conf import config
 from leek.connecting import connect
@@ -77,6 +78,7 @@ class TaskPage(admin.ModelAdmin):  # type: ignore[type-arg]
             "gate": _gate(request, row),
             "deeds": self._deeds(request, row),
             "from_page": FROM_PAGE,
+            **surroundings(),
         }
 
     def _deeds(self, request: HttpRequest, row: QueuedTasks) -> list[Any]:

@@ -17,6 +17,11 @@ from tests.site import tasks
 from tests.support import wait_until
 
 BUTTONS = "#content input[type=submit]"
+LOOK_OF_BREADCRUMBS = """
+    const line = document.querySelector("nav .breadcrumbs");
+    const style = getComputedStyle(line);
+    return [line.offsetHeight, style.color, style.backgroundColor];
+"""
 LATER = timedelta(hours=3)
 
 
@@ -102,6 +107,17 @@ def test_a_waiting_task_gets_another_queue_and_priority(owner: Visitor) -> None:
     assert "1 task is moved." in owner.text(".messagelist")
     row.refresh_from_db()
     assert (row.queue, row.priority) == ("mail", 7)
+
+
+def test_what_stands_around_a_page_is_as_on_djangos_own(owner: Visitor) -> None:
+    row = using(run_after=LATER).push(tasks.noop)
+    owner.visit("admin/leek/queuedtasks/")
+    breadcrumbs = owner.run(LOOK_OF_BREADCRUMBS)
+    show(owner, row)
+    assert owner.run(LOOK_OF_BREADCRUMBS) == breadcrumbs
+    assert owner.text(".object-tools").casefold() == "history"
+    owner.follow("Cancel", BUTTONS)
+    assert owner.run(LOOK_OF_BREADCRUMBS) == breadcrumbs
 
 
 def test_who_may_only_look_is_offered_nothing_else(owner: Visitor) -> None:

@@ -298,3 +298,8 @@ def test_nothing_is_written_by_looking(admin_client: Client) -> None:
     address = reverse("admin:leek_queuedtasks_change", args=[row.pk])
     assert admin_client.post(address, {"queue": "mail"}).status_code == 403
     assert list(QueuedTasks.objects.values()) == before
+
+
+def test_its_history_is_linked_once_whatever_django_it_is(admin_client: Client) -> None:
+    row = push_task_to_queue(tasks.noop)
+    assert page(admin_client, row.pk).count(f"/admin/leek/queuedtasks/{row.pk}/history/") == 1

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from leek.admin.filters import FILTERS
 from leek.admin.readonly import ReadOnlyAdmin
 from leek.admin.task_list import TaskList
-from leek.admin.wording import span
+from leek.admin.wording import moment, span
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 
 Outcome = SuccessTasks | FailedTasks
@@ -74,20 +74,21 @@ class TaskListAdmin(ReadOnlyAdmin):
         return format_html('<span class="{}">{}</span>', kind, state.label)
 
     @admin.display(description=_("pushed"))
-    def pushed(self, task: QueuedTasks) -> datetime:
+    def pushed(self, task: QueuedTasks) -> SafeString:
         """Return when it was pushed."""
-        return task.pushed_at
+        return moment(task.pushed_at)
 
     @admin.display(description=_("due"))
-    def due(self, task: QueuedTasks) -> datetime:
+    def due(self, task: QueuedTasks) -> SafeString:
         """Return when it may start, or might have."""
-        return task.run_after
+        return moment(task.run_after)
 
     @admin.display(description=_("started"))
-    def started(self, task: QueuedTasks) -> datetime | None:
+    def started(self, task: QueuedTasks) -> SafeString | None:
         """Return when its last attempt began, or when a server took it that runs it."""
         outcome = _outcome(task)
-        return outcome.started_at if outcome else _claimed_at(task)
+        began = outcome.started_at if outcome else _claimed_at(task)
+        return moment(began) if began else None
 
     @admin.display(description=_("took"))
     def took(self, task: QueuedTasks) -> str | None:

@@ -1,10 +1,14 @@
 """Numbers and spans of time as words, in the language of who reads them."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format, time_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 MINUTE, HOUR, DAY = 60, 3600, 86400  # seconds
@@ -47,6 +51,19 @@ def _long_span(seconds: int) -> str:
         values, text = (days, hours), (_("%(one)s d"), _("%(one)s d %(two)s h"))
     one, two = values
     return text[1 if two else 0] % {"one": number(one), "two": number(two)}
+
+
+def moment(at: datetime) -> SafeString:
+    """Return when something is as a few words: the time of day, and the date of another day."""
+    local = localtime(at)
+    clock = time_format(local, "H:i:s")
+    is_today = local.date() == localtime().date()
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        date_format(local, "DATETIME_FORMAT"),
+        clock if is_today else f"{date_format(local, 'SHORT_DATE_FORMAT')} {clock}",
+    )
 
 
 def address_of_task(task_id: int) -> str:

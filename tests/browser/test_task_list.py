@@ -5,7 +5,7 @@ from datetime import timedelta
 from leek.api import push_many, push_task_to_queue, using
 from leek.models import QueuedTasks
 from tests.browser.accessibility import inspect
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import Look, Visitor
 from tests.site import tasks
 from tests.support import finish
 
@@ -25,6 +25,16 @@ def test_the_list_leaves_nobody_out(owner: Visitor) -> None:
     using(run_after=timedelta(hours=3), priority=5).push(tasks.echo, subject="Cabbage")
     owner.visit(LIST)
     inspect(owner, "list", "#content")
+
+
+def test_a_row_is_seen_from_end_to_end_in_a_window_of_common_width(owner: Visitor) -> None:
+    finish([push_task_to_queue(tasks.echo)])
+    owner.put_on(Look("common", width=1440))
+    owner.visit(LIST)
+    assert owner.run("""
+        const box = document.querySelector(".results");
+        return box.scrollWidth <= box.clientWidth;
+    """)
 
 
 def test_a_task_is_found_by_filters_and_by_search_and_opened(owner: Visitor) -> None:

@@ -1,9 +1,12 @@
 """Numbers and spans of time as the admin tells them."""
 
+from datetime import datetime, timedelta
+
 import pytest
+from django.utils import timezone
 from django.utils.translation import override
 
-from leek.admin.wording import number, percentage, span
+from leek.admin.wording import moment, number, percentage, span
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,19 @@ def test_numbers_are_written_as_the_reader_writes_them() -> None:
     with override("de"):
         assert number(1234567) == "1.234.567"
         assert span(4.24) == "4,2 s"
+
+
+def test_a_moment_of_today_is_a_time_of_day_and_one_of_another_day_has_its_date() -> None:
+    with timezone.override("Europe/Rome"):
+        noon = timezone.localtime().replace(hour=12, minute=2, second=3)
+        assert ">12:02:03<" in moment(noon)
+        assert f">{noon - timedelta(days=1):%m/%d/%Y} 12:02:03<" in moment(noon - timedelta(days=1))
+
+
+def test_a_moment_is_told_in_the_readers_time_zone_and_language() -> None:
+    at = datetime.fromisoformat("2026-01-27T23:02:03+00:00")
+    with timezone.override("Europe/Rome"), override("de"):
+        told = moment(at)
+    assert ">28.01.2026 00:02:03<" in told
+    assert 'datetime="2026-01-28T00:02:03+01:00"' in told
+    assert 'title="28. Januar 2026 00:02"' in told

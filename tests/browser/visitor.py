@@ -22,6 +22,19 @@ READ = """
     const texts = found.filter((one) => one.checkVisibility()).map((one) => one.innerText);
     return texts.join("\\n").replace(/[ \\t\xa0]+/g, " ");
 """
+FIND = """
+    const [selector, wanted] = arguments;
+    const isText = (node) => node.nodeType === Node.TEXT_NODE;
+    const own = (one) => [...one.childNodes].filter(isText).map((node) => node.data).join("");
+    const said = (label) => own(label).trim() || label.querySelector("img")?.alt;
+    const labels = (one) => [...(one.labels ?? [])].map(said);
+    const names = (one) => [
+        one.innerText, one.value, one.getAttribute("aria-label"), ...labels(one),
+    ];
+    const isMeant = (one) => names(one).some((name) => name?.trim().toLowerCase() === wanted);
+    const found = [...document.querySelectorAll(selector)];
+    return found.filter((one) => one.checkVisibility() && isMeant(one));
+"""
 CLICKABLE = "a, button, input[type=submit], summary"
 FINISH_TRANSITIONS = """
     const all = document.getAnimations();
@@ -129,16 +142,13 @@ class Visitor:
 
         Without a text it is the one thing that the selector finds.
         """
-        things = self.all(selector)
-        if text is not None:
-            things = [thing for thing in things if text.casefold() in self._names(thing)]
+        things = self.all(selector) if text is None else self._named(text, selector)
         assert len(things) == 1, f"{len(things)} things are {text!r} at {self.text()}"
         things[0].click()
 
-    @staticmethod
-    def _names(thing: WebElement) -> set[str]:
-        names = thing.text.strip(), thing.accessible_name, thing.get_attribute("value") or ""
-        return {name.casefold() for name in names}
+    def _named(self, text: str, selector: str) -> list[WebElement]:
+        found: list[WebElement] = self.run(FIND, selector, text.lower())
+        return found
 
     def follow(self, text: str | None, selector: str = CLICKABLE) -> None:
         """Click what leads to another page, or to this one anew, and wait for that."""
@@ -157,10 +167,9 @@ class Visitor:
 
     def field(self, label: str) -> WebElement:
         """Return the field with this label."""
-        fields = self.all("input:not([type=submit]), select, textarea")
-        named = [field for field in fields if field.accessible_name == label]
-        assert len(named) == 1, f"{label!r} among {[field.accessible_name for field in fields]}"
-        return named[0]
+        fields = self._named(label, "input:not([type=submit]), select, textarea")
+        assert len(fields) == 1, f"{len(fields)} fields are {label!r} at {self.text()}"
+        return fields[0]
 
     def fill(self, label: str, value: str) -> None:
         """Write into the field with this label, in the place of what it holds."""

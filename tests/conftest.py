@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB a
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers, and forget what the shell has for leek's settings."""
+    """Declare the markers, and forget what the shell has for leek's settings and for Ctrl-C."""
     config.addinivalue_line(
         "markers", "logs_errors: leek may log errors in this test, also in its servers"
     )
@@ -30,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     for name in [name for name in os.environ if name.startswith("LEEK_")]:
         del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell has run with "&"
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

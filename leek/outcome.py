@@ -13,7 +13,8 @@ class Claimed(NamedTuple):
 
     `owner` and `claim` are the fence: the row is changed only while it has both. A task that runs
     in the pusher's own process has no owner. A suspect may have killed a process: a server died
-    that had claimed it, and nobody knows what that one was running. It was due at `run_after`.
+    that had claimed it, and nobody knows what that one was running. It had been due for `waited`
+    seconds when it was claimed, at `claimed_at`.
     """
 
     id: int
@@ -24,7 +25,8 @@ class Claimed(NamedTuple):
     crashes: int
     parked_since: datetime | None
     suspect: bool
-    run_after: datetime
+    waited: float
+    claimed_at: datetime
     owner: int | None
     claim: int
 

@@ -56,7 +56,9 @@ class Tally:
         self.failed += isinstance(outcome, Failure) or (
             isinstance(outcome, Crash) and outcome.is_last
         )
-        waited = max((outcome.started_at - outcome.claimed.run_after).total_seconds(), 0.0)
+        claimed = outcome.claimed
+        waited = claimed.waited + (outcome.started_at - claimed.claimed_at).total_seconds()
+        waited = max(waited, 0.0)  # clocks differ
         ran = max((outcome.finished_at - outcome.started_at).total_seconds(), 0.0)
         self.waited += waited
         self.ran += ran

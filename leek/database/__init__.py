@@ -1,7 +1,7 @@
 """The only place that knows that databases differ."""
 
 from leek.database.claims import ClaimStatement
-from leek.database.clock import Now, after, as_stored, aware, utc_offset
+from leek.database.clock import Now, SecondsSince, after, as_stored, aware, utc_offset
 from leek.database.compiled import CompiledQuery
 from leek.database.connecting import (
     has_table,
@@ -28,6 +28,7 @@ __all__ = [
     "ExactCharField",
     "Literal",
     "Now",
+    "SecondsSince",
     "StateIndex",
     "after",
     "alone_at",

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connections, models, transaction
 
+from leek.database.clock import SecondsSince
 from leek.database.compiled import Row, compiled, converted
 
 
@@ -14,18 +15,26 @@ class ClaimStatement:
 
     Django compiles the candidates once for many claims, so what they are must not depend on the
     time. `changed` are the columns that get new values; together these must single out the rows
-    from all others that the table ever held.
+    from all others that the table ever held. `age_of` is a column of times: what is returned last
+    is how many seconds ago it was, by the database's clock, so `utc_offset` may not change.
     """
 
     def __init__(
-        self, candidates: models.QuerySet[Any], columns: Sequence[str], changed: Sequence[str]
+        self,
+        candidates: models.QuerySet[Any],
+        columns: Sequence[str],
+        age_of: str,
+        changed: Sequence[str],
     ) -> None:
         self._alias = candidates.db
         meta = candidates.model._meta
         connection = connections[self._alias]
         quote = connection.ops.quote_name
         self._columns = [meta.get_field(name).get_col(meta.db_table) for name in columns]
-        names = ", ".join(quote(column.target.column) for column in self._columns)
+        aged = candidates.annotate(age=SecondsSince(age_of))
+        names = ", ".join(
+            [*(quote(column.target.column) for column in self._columns), _sql_of(aged, "age")]
+        )
         changes = [f"{quote(meta.get_field(name).column)} = %s" for name in changed]
         self._change = (
             f"UPDATE {quote(meta.db_table)} SET {', '.join(changes)} WHERE {quote(meta.pk.column)}"  # noqa: S608 (quoted)
@@ -35,7 +44,7 @@ class ClaimStatement:
         skip = connection.features.has_select_for_update_skip_locked
         self._lock = connection.ops.for_update_sql(skip_locked=skip)
         self._candidates, self._parameters = compiled(candidates.values_list("pk"))
-        self._candidates_in_full, _ = compiled(candidates.values_list("pk", *columns))
+        self._candidates_in_full, _ = compiled(aged.values_list("pk", *columns, "age"))
 
     def run(self, limit: int, values: Sequence[Any]) -> list[Row]:
         """Claim up to `limit` rows by giving them these values; return their columns."""
@@ -88,3 +97,10 @@ class ClaimStatement:
             return []
         cursor.execute(self._read, values)
         return list(cursor.fetchall())
+
+
+def _sql_of(rows: models.QuerySet[Any], annotation: str) -> str:
+    """Return the text of an annotation, which has no parameters."""
+    expression = rows.query.annotations[annotation]
+    sql, _ = rows.query.get_compiler(rows.db).compile(expression)
+    return str(sql)

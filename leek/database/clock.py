@@ -29,6 +29,35 @@ class Now(functions.Now):
         return self.as_sql(compiler, connection, template=template, **context)
 
 
+class SecondsSince(models.Func):
+    """How many seconds ago a time was, by the database's clock: quicker to read than the time.
+
+    A time of a site without zones is taken as it stands, also across a change to summer time.
+    """
+
+    output_field = models.FloatField()
+
+    def __init__(self, time: str) -> None:
+        super().__init__(Now(), time)
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """Return the seconds of an interval, as a double."""
+        template = "DATE_PART('epoch', %(expressions)s)"
+        return self.as_sql(compiler, connection, template=template, arg_joiner=" - ", **context)
+
+    def as_mysql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """Return the microseconds between the two, as a double number of seconds."""
+        template = "TIMESTAMPDIFF(MICROSECOND, %(expressions)s) / -1e6"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> Any:
+        """Return the difference of two days with fractions, which are exact to a millisecond."""
+        template = "((JULIANDAY(%(expressions)s)) * 86400.0)"
+        return self.as_sql(
+            compiler, connection, template=template, arg_joiner=") - JULIANDAY(", **context
+        )
+
+
 def utc_offset(alias: str) -> int:
     """Return the seconds that statements with `Now` hold, where a database has no zones."""
     return _from_utc(connections[alias])

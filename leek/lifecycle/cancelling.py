@@ -9,7 +9,7 @@ from leek.lifecycle import sets
 from leek.lifecycle.rearranging import WAITING
 from leek.lifecycle.settling import record_failures
 from leek.models import QueuedTasksQuerySet, State, queue_database
-from leek.outcome import Claimed, Failure, cancelled
+from leek.outcome import Failure, cancelled
 
 
 def cancel(task_id: int) -> Failure | None:
@@ -41,8 +41,8 @@ def _cancel(ids: Sequence[int]) -> list[Failure]:
     with transaction.atomic(using=queue_database()):
         if _waiting(ids).update(state=State.FAILED, suspect=False, blocked_by=None) != len(ids):
             raise sets.Superseded
-        rows = sets.tasks().filter(pk__in=ids).order_by("pk").values_list(*Claimed._fields)
-        outcomes = [cancelled(Claimed._make(row), now, now, has_begun=False) for row in rows]
+        rows = sets.tasks().filter(pk__in=ids).order_by("pk")
+        outcomes = [cancelled(row, now, now, has_begun=False) for row in sets.as_claimed(rows)]
         record_failures(outcomes)
     return outcomes
 

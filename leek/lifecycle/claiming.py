@@ -5,12 +5,10 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from leek.database import ClaimStatement
+from leek.database import ClaimStatement, utc_offset
 from leek.lifecycle import sets
 from leek.models import QueuedTasks, QueuedTasksQuerySet, State, queue_database
 from leek.outcome import Claimed
-
-COLUMNS = Claimed._fields[:-2]  # all but the fence
 
 
 def promote(queues: Collection[str] | None, limit: int) -> int:
@@ -40,6 +38,7 @@ def claim(
         QueuedTasks._meta.db_table,
         None if queues is None else tuple(queues),
         None if among is None else tuple(among),
+        utc_offset(queue_database()),
     )
     return _claim(statement, server_id, number, limit)
 
@@ -57,23 +56,29 @@ def claim_suspect(
 
 @lru_cache
 def _claim_ready(
-    alias: str, table: str, queues: tuple[str, ...] | None, among: tuple[str, ...] | None
+    alias: str,
+    table: str,
+    queues: tuple[str, ...] | None,
+    among: tuple[str, ...] | None,
+    offset: int,
 ) -> ClaimStatement:
     """Return the statement that claims ready tasks: compiling it takes longer than running it.
 
-    It stays the same as long as the tasks' table has this name.
+    It stays the same as long as the tasks' table has this name, and the offset is the same.
     """
     tasks = QueuedTasks.objects.using(alias).of_queues(queues).ready()
     return _statement(tasks if among is None else tasks.filter(queue__in=among))
 
 
 def _statement(candidates: QueuedTasksQuerySet) -> ClaimStatement:
-    return ClaimStatement(candidates, COLUMNS, changed=("state", "owner", "claim", "claimed_at"))
+    changed = ("state", "owner", "claim", "claimed_at")
+    return ClaimStatement(candidates, sets.COLUMNS, age_of="run_after", changed=changed)
 
 
 def _claim(statement: ClaimStatement, server_id: int, number: int, limit: int) -> list[Claimed]:
-    rows = statement.run(limit, (State.RUNNING.value, server_id, number, timezone.now()))
-    claimed = [Claimed._make((*row, server_id, number)) for row in rows]
+    now = timezone.now()
+    rows = statement.run(limit, (State.RUNNING.value, server_id, number, now))
+    claimed = [Claimed._make((*row, now, server_id, number)) for row in rows]
     return sorted(claimed, key=lambda task: (-task.priority, task.id))
 
 
@@ -83,5 +88,5 @@ def claim_one(row: QueuedTasks) -> Claimed:
     sets.tasks().filter(pk=row.pk, state__in=(State.READY, State.DEFERRED)).update(
         state=State.RUNNING, claim=number, claimed_at=timezone.now()
     )
-    columns = sets.claimed(None, number).values_list(*COLUMNS).get(pk=row.pk)
-    return Claimed._make((*columns, None, number))
+    (claimed,) = sets.as_claimed(sets.claimed(None, number).filter(pk=row.pk))
+    return claimed

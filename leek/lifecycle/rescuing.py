@@ -11,7 +11,7 @@ from leek.lifecycle import sets
 from leek.lifecycle.releasing import release_all
 from leek.lifecycle.settling import settle_crash
 from leek.models import Servers, queue_database
-from leek.outcome import Claimed, Crash
+from leek.outcome import Crash
 
 
 class Rescued(NamedTuple):
@@ -57,8 +57,7 @@ def _crashes(server_id: int, was_running: Collection[int] | None, max_crashes: i
     owned = sets.owned(server_id)
     known = {"suspect": True} if was_running is None else {"pk__in": was_running}
     now = timezone.now()
-    rows = owned.filter(**known).order_by("pk").values_list("claimed_at", *Claimed._fields)
     return [
-        Crash(Claimed._make(claimed), min(claimed_at or now, now), now, "died", max_crashes)
-        for claimed_at, *claimed in rows
+        Crash(claimed, min(claimed.claimed_at, now), now, "died", max_crashes)
+        for claimed in sets.as_claimed(owned.filter(**known).order_by("pk"))
     ]

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Case, When
+from django.db.models import Case, QuerySet, When
+from django.utils import timezone
 
 from leek.models import QueuedTasks, QueuedTasksQuerySet, State, queue_database
 from leek.outcome import Claimed, Outcome
 
+COLUMNS = Claimed._fields[:-4]  # what the row of a claimed task is read by, but for its claim
 NO_PROGRESS: dict[str, Any] = {"progress_done": None, "progress_total": None}
 GIVEN_BACK: dict[str, Any] = NO_PROGRESS | {
     "state": Case(When(suspect=True, then=State.DEFERRED), default=State.READY),
@@ -34,6 +36,17 @@ def claimed(server_id: int | None, number: int) -> QueuedTasksQuerySet:
 def owned(server_id: int) -> QueuedTasksQuerySet:
     """Return the tasks that a server has claimed, by whichever claim."""
     return tasks().running().filter(owner=server_id)
+
+
+def as_claimed(rows: QuerySet[QueuedTasks]) -> list[Claimed]:
+    """Return tasks as their latest claim has them; how long they had waited then is not known."""
+    now = timezone.now()
+    return [
+        Claimed._make((*row, 0.0, claimed_at or now, owner, claim))
+        for claimed_at, owner, claim, *row in rows.values_list(
+            "claimed_at", "owner", "claim", *COLUMNS
+        )
+    ]
 
 
 def by_fence(claimed: Iterable[Claimed]) -> dict[tuple[int | None, int], list[int]]:

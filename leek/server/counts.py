@@ -89,7 +89,7 @@ def _with_zones(outcome: Outcome) -> Outcome:
     """Return an outcome of a site without USE_TZ with times that can be subtracted."""
     return replace(
         outcome,
-        claimed=outcome.claimed._replace(run_after=_in_utc(outcome.claimed.run_after)),
+        claimed=outcome.claimed._replace(claimed_at=_in_utc(outcome.claimed.claimed_at)),
         started_at=_in_utc(outcome.started_at),
         finished_at=_in_utc(outcome.finished_at),
     )

@@ -294,7 +294,7 @@ def test_a_failed_task_that_is_pushed_back_begins_without_logs(key: str | None) 
 
 
 def test_the_recorder_counts_the_text_of_logs() -> None:
-    task = Claimed(1, "a", "", 0, 0, 0, None, False, timezone.now(), 1, 1)
+    task = Claimed(1, "a", "", 0, 0, 0, None, False, 0.0, timezone.now(), 1, 1)
     plain = ended(Success, task, "result", logged=None)
     assert _text(ended(Success, task, "result")) == _text(plain) + sum(map(len, LINE))
     assert _text(ended(Failure, task, ERROR)) == len("as asked" + "Traceback") + sum(map(len, LINE))

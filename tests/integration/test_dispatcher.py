@@ -239,7 +239,7 @@ def test_idleness_is_counted_from_the_end_of_the_last_task(scene: Scene, clock: 
     clock.now += 60
     scene.dispatcher.run_once()
     clock.now += 10
-    scene.dispatcher.task_ended(Claimed(1, "", "", 0, 0, 0, None, False, timezone.now(), 1, 1))
+    scene.dispatcher.task_ended(Claimed(1, "", "", 0, 0, 0, None, False, 0.0, timezone.now(), 1, 1))
     clock.now += 5
     scene.alarm.agenda_changed()
     scene.dispatcher.run_once()

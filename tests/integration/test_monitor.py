@@ -33,7 +33,7 @@ NAME = "shop.send"
 def success(name: str = NAME, ran: float = 0.003) -> Success:
     """Return the outcome of an attempt that ends now."""
     now = timezone.now()
-    claimed = Claimed(7, name, "payload", 0, 0, 0, None, False, now, 1, 1)
+    claimed = Claimed(7, name, "payload", 0, 0, 0, None, False, 0.0, now, 1, 1)
     return Success(claimed, now, now + timedelta(seconds=ran), None)
 
 

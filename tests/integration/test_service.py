@@ -296,7 +296,7 @@ class Bench:
     ) -> Claimed:
         """Have the Worker take a task that this server claimed under some lease."""
         payload = dump_task(path, args, {}, "auto")
-        claimed = Claimed(1, path, payload, 0, 0, 0, None, False, timezone.now(), owner, 1)
+        claimed = Claimed(1, path, payload, 0, 0, 0, None, False, 0.0, timezone.now(), owner, 1)
         self.backlog.put([claimed])
         thread = threading.Thread(target=self.worker.run_once)  # which has no connections yet
         thread.start()

@@ -316,7 +316,7 @@ def telling() -> Iterator[Announcer]:
 
 def outcome_of(number: int) -> Success:
     now = timezone.now()
-    task = Claimed(number, "shop.send", "", 0, 0, 0, None, False, now, 3, 9)
+    task = Claimed(number, "shop.send", "", 0, 0, 0, None, False, 0.0, now, 3, 9)
     return Success(task, now, now, None)
 
 

@@ -52,7 +52,7 @@ def only_word_of_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def claimed(task_id: int) -> Claimed:
-    return Claimed(task_id, "shop.tasks.send", "", 0, 0, 0, None, False, NOW, 1, 1)
+    return Claimed(task_id, "shop.tasks.send", "", 0, 0, 0, None, False, 0.0, NOW, 1, 1)
 
 
 def success(task_id: int) -> Success:

@@ -12,7 +12,7 @@ NOW = datetime(2026, 12, 24, tzinfo=UTC)
 
 
 def task(number: int, priority: int = 0, claim: int = 1) -> Claimed:
-    return Claimed(number, "shop.tasks.send", "", priority, 0, 0, NOW, False, NOW, 1, claim)
+    return Claimed(number, "shop.tasks.send", "", priority, 0, 0, NOW, False, 0.0, NOW, 1, claim)
 
 
 def backlog_of(*tasks: Claimed) -> Backlog:

@@ -15,7 +15,10 @@ class Bench:
     def __init__(self, *waiting: int) -> None:
         self.backlog = Backlog()
         self.backlog.put(
-            [Claimed(n, "shop.tasks.send", "", 0, 0, 0, NOW, False, NOW, 1, 1) for n in waiting]
+            [
+                Claimed(n, "shop.tasks.send", "", 0, 0, 0, NOW, False, 0.0, NOW, 1, 1)
+                for n in waiting
+            ]
         )
         self.outcomes: list[Outcome] = []
         self.ended: list[int] = []

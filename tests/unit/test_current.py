@@ -92,7 +92,7 @@ def advance() -> None:
 def test_what_a_task_reports_is_marked_with_its_claim() -> None:
     noted: list[Progress] = []
     payload = dump_task(path_of(advance), (), {}, "auto")
-    task = Claimed(4711, "shop.send", payload, 0, 0, 0, None, False, TASK.started_at, 3, 9)
+    task = Claimed(4711, "shop.send", payload, 0, 0, 0, None, False, 0.0, TASK.started_at, 3, 9)
     terms = Terms(RetryPolicy(max_retries=3, delay=1, max_delay=1))
     Executor(terms, "auto", 0, on_progress=noted.append).run(task)
     assert noted == [Progress(4711, 3, 9, 1, 10), Progress(4711, 3, 9, 2, None)]

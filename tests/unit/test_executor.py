@@ -86,7 +86,9 @@ def refuse() -> None:
 def claimed(
     payload: str, *, tries: int = 0, crashes: int = 0, parked_since: datetime | None = None
 ) -> Claimed:
-    return Claimed(4711, "shop.send", payload, 0, tries, crashes, parked_since, False, NOW, 3, 9)
+    return Claimed(
+        4711, "shop.send", payload, 0, tries, crashes, parked_since, False, 0.0, NOW, 3, 9
+    )
 
 
 def task_of(a_callable: Any, *args: Any, tries: int = 0, crashes: int = 0) -> Claimed:

@@ -10,7 +10,9 @@ from leek.server.journal import log_outcome, log_refused
 
 STARTED = datetime(2026, 12, 24, tzinfo=UTC)
 ENDED = STARTED + timedelta(seconds=1.25)
-CLAIMED = Claimed(4711, "shop.tasks.send", "the payload", 0, 1, 1, STARTED, False, STARTED, 3, 9)
+CLAIMED = Claimed(
+    4711, "shop.tasks.send", "the payload", 0, 1, 1, STARTED, False, 0.0, STARTED, 3, 9
+)
 ERROR = ErrorReport("ValueError", "no such order", "Traceback: no such order")
 
 SUCCESS = Success(CLAIMED, STARTED, ENDED, "the result")

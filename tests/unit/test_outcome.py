@@ -11,7 +11,7 @@ NOW = datetime(2026, 12, 24, tzinfo=UTC)
 
 
 def claimed(tries: int, crashes: int) -> Claimed:
-    return Claimed(1, "shop.tasks.send", "", 0, tries, crashes, NOW, False, NOW, 3, 1)
+    return Claimed(1, "shop.tasks.send", "", 0, tries, crashes, NOW, False, 0.0, NOW, 3, 1)
 
 
 @pytest.mark.parametrize(

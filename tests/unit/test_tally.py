@@ -34,7 +34,7 @@ from leek.tally import (
 )
 
 DUE = datetime(2026, 11, 28, 14, 2, 3, tzinfo=UTC)
-CLAIMED = Claimed(7, "shop.send", "payload", 0, 0, 0, None, False, DUE, 1, 1)
+CLAIMED = Claimed(7, "shop.send", "payload", 0, 0, 0, None, False, 0.0, DUE, 1, 1)
 ERROR = ErrorReport("ValueError", "as asked")
 PLACES = len(BOUNDS) + 1
 

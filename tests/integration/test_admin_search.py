@@ -87,6 +87,24 @@ def test_what_is_redacted_is_not_found(admin_client: Client) -> None:
     assert found(admin_client, "open") == found(admin_client, "password open") == [task]
 
 
+@pytest.mark.parametrize(
+    ("rows", "lookup"),
+    [
+        ("queuedtasks", "payload__contains"),
+        ("queuedtasks", "payload__startswith"),
+        ("queuedtasks", "payload"),
+        ("successtasks", "result__regex"),
+        ("successtasks", "task__payload__contains"),
+        ("failedattempts", "task__payload__contains"),
+    ],
+)
+def test_no_address_filters_by_what_may_hold_secrets(
+    admin_client: Client, rows: str, lookup: str
+) -> None:
+    answer = admin_client.get(reverse(f"admin:leek_{rows}_changelist"), {lookup: "hunter2"})
+    assert answer.status_code == 400
+
+
 def test_nothing_is_found_in_what_frames_the_arguments(admin_client: Client) -> None:
     task = push_task_to_queue(echo, "x")
     signature = task.payload.rpartition(":")[2]

@@ -11,6 +11,7 @@ from leek.exceptions import LeekError
 from leek.models import (
     AttemptLogs,
     FailedTasks,
+    PausedQueues,
     QueuedTasks,
     Servers,
     SuccessTasks,
@@ -18,7 +19,7 @@ from leek.models import (
 )
 from leek.server.notes import remove_notes
 
-MODELS = (Servers, QueuedTasks, SuccessTasks, FailedTasks, AttemptLogs, Tallies)
+MODELS = (Servers, QueuedTasks, SuccessTasks, FailedTasks, AttemptLogs, Tallies, PausedQueues)
 SITES, OURS = "leek_", "leek_bench_"  # what the names of tables, indexes and constraints begin with
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from django.db import DatabaseError, connection
 
-from leek.api import push_task_to_queue
+from leek.api import pause_queue, push_task_to_queue
 from leek.bench.figures import Figures
 from leek.bench.report import RATIOS, as_dict, as_text
 from leek.bench.tables import drop_tables, our_names, our_tables
-from leek.models import QueuedTasks, Servers, State, SuccessTasks, Tallies
+from leek.models import PausedQueues, QueuedTasks, Servers, State, SuccessTasks, Tallies
 from tests.site.tasks import noop
 from tests.support import (
     GIVE_UP_AFTER,
@@ -164,6 +164,13 @@ def test_the_sites_tasks_are_neither_seen_nor_run() -> None:
     assert not SuccessTasks.objects.exists()
     assert not Servers.objects.exists()
     assert not Tallies.objects.exists()
+
+
+def test_a_queue_that_the_site_has_paused_is_not_paused_for_it() -> None:
+    pause_queue("default")
+    figures = json.loads(manage("leek_bench", *SMALL, "--json").stdout)
+    assert figures["drain"]
+    assert PausedQueues.objects.exists()
 
 
 def test_a_process_that_goes_on_is_back_at_the_sites_tasks(

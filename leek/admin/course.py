@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils.translation import gettext as _
 
+from leek.database import as_stored
 from leek.models import (
     AttemptLogs,
     FailedAttempts,
@@ -141,7 +142,7 @@ def _with_logs(attempts: list[Attempt], logs: Any) -> Iterator[Attempt]:
 def _line(stored: Sequence[str]) -> LogLine:
     at, level, logger, message = stored
     try:
-        return LogLine(datetime.fromisoformat(at), level, logger, message)
+        return LogLine(as_stored(datetime.fromisoformat(at)), level, logger, message)
     except ValueError:
         return LogLine(None, level, logger, message)
 

@@ -7,6 +7,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from leek.admin.readonly import ReadOnlyAdmin
+from leek.arguments import result_of
 from leek.models import FailedAttempts, FailedTasks, SuccessTasks
 
 LONGEST_CELL = 200  # characters
@@ -31,7 +32,14 @@ class SuccessTasksAdmin(OutcomeAdmin):
     """Tasks that succeeded."""
 
     list_display = ["task_id", "name", "started_at", "finished_at"]
+    fields = ["task", "shown_result", "server_id", "started_at", "finished_at"]
+    readonly_fields = ["shown_result"]
     long_columns = ("task__payload", "result")
+
+    @admin.display(description=_("result"))
+    def shown_result(self, success: SuccessTasks) -> str:
+        """Return what the task has returned, without what is secret in it."""
+        return result_of(success.result)
 
 
 @admin.register(FailedTasks)

@@ -150,6 +150,17 @@ def test_a_result_is_shown_without_secrets(admin_client: Client) -> None:
     words = text(admin_client, task_id)
     assert "4711" in words
     assert "hunter2" not in words
+    outcome = admin_client.get(reverse("admin:leek_successtasks_change", args=[task_id]))
+    assert "4711" in outcome.content.decode()
+    assert "hunter2" not in outcome.content.decode()
+
+
+def test_log_lines_are_in_the_sites_time(admin_client: Client) -> None:
+    with override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo"):
+        row = push_task_to_queue(tasks.noop)
+        line = ["2026-11-28T14:02:03.123456+00:00", "INFO", "shop", "sold out"]
+        AttemptLogs.objects.create(task=row, attempt=1, lines=[line])
+        assert "23:02:03 INFO shop: sold out" in text(admin_client, row.pk)
 
 
 def test_each_attempt_is_told_with_its_server_error_and_log(admin_client: Client) -> None:

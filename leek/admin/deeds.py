@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from leek import orders
 from leek.admin.places import PlaceForm
+from leek.admin.wording import count
+from leek.figures import Number
 from leek.models import State
 from leek.orders import COUNTED, Order, Report
 
@@ -48,8 +49,8 @@ class Deed:
 
 def counted(words: Any, number: int) -> str:
     """Return words with a number in them; one that is counted no further says so."""
-    shown = number_format(number, force_grouping=True)
-    return str(words % {"number": number, "shown": f"{shown}+" if number >= COUNTED else shown})
+    shown = count(Number(number, is_capped=number >= COUNTED))
+    return str(words % {"number": number, "shown": shown})
 
 
 _LEFT = ngettext_lazy(

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from leek import history, status
 from leek.admin.live_plots import period_of
-from leek.admin.wording import address_of_task, address_of_tasks, number, percentage, span
+from leek.admin.wording import address_of_task, address_of_tasks, count, number, percentage, span
 from leek.figures import Figures, QueueFigures, RunningFigures, ServerFigures
 from leek.history import NameFigures
 from leek.models import State
@@ -70,7 +70,8 @@ class Queue:
 
 def live_values() -> dict[str, Any]:
     """Read everything that the page shows."""
-    figures, now = status.figures(count_up_to=CAP), timezone.now()
+    figures = status.figures(count_up_to=CAP)
+    now = datetime.now(timezone.get_current_timezone())
     told = history.read(now)
     return {
         "now": now,
@@ -122,11 +123,11 @@ def _counts(figures: Figures) -> list[Count]:
     counts = [
         Count(
             label,
-            number(count) + ("+" if getattr(count, "is_capped", False) else ""),
+            count(figure),
             address_of_tasks(state=state.value),
-            state == State.FAILED and count > 0,
+            state == State.FAILED and figure > 0,
         )
-        for label, count, state in stored
+        for label, figure, state in stored
     ]
     return [Count(_("Oldest waiting"), span(figures.oldest_waiting)), *counts]
 
@@ -139,7 +140,7 @@ def _most_urgent(queues: list[QueueFigures]) -> list[QueueFigures]:
 
 def _queue(queue: QueueFigures) -> Queue:
     address = address_of_tasks(queue=queue.name, state=State.READY.value)
-    return Queue(queue, queue.waiting.text, span(queue.oldest_waiting), address)
+    return Queue(queue, count(queue.waiting), span(queue.oldest_waiting), address)
 
 
 def _servers(servers: list[ServerFigures], now: datetime) -> list[Server]:

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.utils.formats import number_format
+
+from leek.admin.wording import count
+from leek.figures import Number
 
 
 class AtLeast(int):
     """A number that is shown as "500,000+"."""
 
     def __str__(self) -> str:
-        return f"{number_format(int(self), force_grouping=True)}+"
+        return count(Number(self, is_capped=True))
 
 
 class LastKnown(int):

@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from leek.figures import Number
+
 MINUTE, HOUR, DAY = 60, 3600, 86400  # seconds
 NOTHING = "\N{EN DASH}"
 
@@ -19,6 +21,11 @@ def number(value: float) -> str:
     """Return a number with its thousands set apart, and one decimal place if it has one."""
     places = 1 if value % 1 else 0
     return str(number_format(round(value, places), decimal_pos=places, force_grouping=True))
+
+
+def count(value: int) -> str:
+    """Return a count; one that ends where counting did has a plus."""
+    return f"{number(value)}{'+' if isinstance(value, Number) and value.is_capped else ''}"
 
 
 def percentage(share: float) -> str:

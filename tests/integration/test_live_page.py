@@ -404,6 +404,19 @@ class TestPausing:
         assert client.post(address(), form).status_code == 302
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/St_Johns"])
+def test_it_is_shown_where_local_times_are_stored(admin_client: Client, zone: str) -> None:
+    with override_settings(USE_TZ=False, TIME_ZONE=zone):
+        row = push_task_to_queue(tasks.noop)
+        lifecycle.pause("mail")
+        count("shop.pack")
+        serve(running={str(row.pk): "2026-11-28T14:02:03+00:00"})
+        lifecycle.claim(Servers.objects.get().pk, 1, 1, None)
+        page = shown(admin_client)
+    assert f"/{row.pk}/change/" in page
+    assert "shop.pack" in part(page, "leek-slowest")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_resumed_queue_goes_on_at_once(
     admin_client: Client, port: int, start_server: StartServer

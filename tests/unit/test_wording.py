@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 from django.utils.translation import override
 
-from leek.admin.wording import moment, number, percentage, span
+from leek.admin.wording import count, moment, number, percentage, span
+from leek.figures import Number
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,8 @@ def test_numbers_are_written_as_the_reader_writes_them() -> None:
     with override("de"):
         assert number(1234567) == "1.234.567"
         assert span(4.24) == "4,2 s"
+        assert count(Number(500_000, is_capped=True)) == "500.000+"
+        assert count(Number(1_234)) == "1.234"
 
 
 def test_a_moment_of_today_is_a_time_of_day_and_one_of_another_day_has_its_date() -> None:

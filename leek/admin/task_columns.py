@@ -8,11 +8,11 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from leek.admin.filters import FILTERS
+from leek.admin.labels import label_of
 from leek.admin.readonly import ReadOnlyAdmin
 from leek.admin.task_list import TaskList
 from leek.admin.wording import moment, span
@@ -53,9 +53,6 @@ class TaskListAdmin(ReadOnlyAdmin):
         "failure__traceback",
     )
 
-    class Media:
-        css = {"all": ["leek/task_list.css"]}
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the class of the list."""
         return TaskList
@@ -69,9 +66,7 @@ class TaskListAdmin(ReadOnlyAdmin):
     @admin.display(description=_("state"))
     def state_label(self, task: QueuedTasks) -> SafeString:
         """Return the state as a coloured word."""
-        state = State(task.state)
-        kind = f"leek-label leek-label-{state.name.lower()}"
-        return format_html('<span class="{}">{}</span>', kind, state.label)
+        return label_of(State(task.state))
 
     @admin.display(description=_("pushed"))
     def pushed(self, task: QueuedTasks) -> SafeString:

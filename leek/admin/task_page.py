@@ -13,12 +13,13 @@ from django.utils import timezone
 from leek.admin.actions import FROM_PAGE
 from leek.admin.course import course_of
 from leek.admin.deeds import DEEDS
+from leek.admin.labels import label_of
 from leek.admin.surroundings import surroundings
 from leek.arguments import arguments_of, result_of
 from leek.conf import config
 from leek.connecting import connect
 from leek.explaining import explain
-from leek.models import FailedTasks, Gates, QueuedTasks, SuccessTasks
+from leek.models import FailedTasks, Gates, QueuedTasks, State, SuccessTasks
 
 PATIENCE = 0.25  # seconds for a server to answer
 
@@ -69,6 +70,7 @@ class TaskPage(admin.ModelAdmin):  # type: ignore[type-arg]
         course = course_of(row, timezone.now())
         return {
             "task": row,
+            "label": label_of(State(row.state)),
             "explanation": _explanation(row),
             "arguments": arguments_of(row.payload),
             "course": course,

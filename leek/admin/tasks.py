@@ -12,3 +12,6 @@ from leek.models import QueuedTasks
 @admin.register(QueuedTasks)
 class QueuedTasksAdmin(TaskActions, TaskPage, LivePageAdmin, TaskListAdmin):
     """All tasks."""
+
+    class Media:
+        css = {"all": ["leek/task_list.css", "leek/task.css"]}

@@ -75,6 +75,14 @@ def attempts(task_id: int, number: int, **values: Any) -> None:
     )
 
 
+def test_its_state_has_the_same_label_as_in_the_list(admin_client: Client) -> None:
+    row = push_task_to_queue(tasks.noop)
+    label = '<span class="leek-label leek-label-ready">ready</span>'
+    assert label in page(admin_client, row.pk)
+    for sheet in ("task.css", "task_list.css"):
+        assert f"leek/{sheet}" in page(admin_client, row.pk)
+
+
 def test_it_tells_what_the_task_is(admin_client: Client) -> None:
     row = using(queue="mail", priority=7, unique="sum-1").push(tasks.add, 1, second=2)
     words = text(admin_client, row.pk)

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django import db
-from django.utils import timezone
 
-from leek.database import DistinctValues, Now
-from leek.models import FailedTasks, QueuedTasks, Servers
+from leek import queue_figures
+from leek.database import Now
+from leek.models import FailedTasks, Servers
 from leek.status import brief
 
 COUNTED = 1000  # failed tasks that are counted where no limit asks for more
 MOST_FAILED = 100_000
-IN_LINE = 100  # ready tasks of each priority that are looked at: a retry may be first in line
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def look(limits: Limits) -> Health:
     """Ask the database, in a few statements that are quick however many tasks there are."""
     try:
         servers = Servers.objects.filter(expires_at__gte=Now()).count()
-        waiting = _oldest_waiting()
+        waiting = queue_figures.oldest_waiting()
         most = COUNTED if limits.max_failed is None else max(COUNTED, limits.max_failed + 1)
         failed = FailedTasks.objects.order_by()[:most].count()
     except db.Error as error:
@@ -69,21 +68,6 @@ def look(limits: Limits) -> Health:
         problem = f"The queue's database cannot be read: {reason}"
         return Health(False, None, None, None, [problem])
     return Health(True, servers, waiting, failed, _problems(limits, servers, waiting, failed))
-
-
-def _oldest_waiting() -> float | None:
-    """Return for how many seconds a due task has waited, without reading all that do.
-
-    MariaDB would sort a whole line if that were told by equality.
-    """
-    ready = QueuedTasks.objects.ready()
-    lines = [ready.filter(priority__lte=each) for each in DistinctValues(ready, "priority").read()]
-    times = [
-        time
-        for rows, number in [(QueuedTasks.objects.due(), 1), *((line, IN_LINE) for line in lines)]
-        for time in rows.values_list("run_after", flat=True)[:number]
-    ]
-    return max((timezone.now() - min(times)).total_seconds(), 0.0) if times else None
 
 
 def _problems(limits: Limits, servers: int, waiting: float | None, failed: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from leek.database import as_stored, aware
 from leek.models import Tallies
-from leek.tally import HOUR, MINUTE, Tally, beginning_of, quantile
+from leek.tally import COLUMNS, HOUR, MINUTE, Tally, beginning_of, quantile
 
 SECONDS = 24 * 3600  # that are looked back
 QUARTER = 900  # seconds of an hour
@@ -114,8 +114,7 @@ def _rows(now: datetime) -> Iterable[tuple[Any, ...]]:
     rows = Tallies.objects.filter(
         period__in=[MINUTE, HOUR], begins_at__gte=as_stored(begin), begins_at__lte=as_stored(now)
     ).order_by("period", "-failed", "-ran")[: MINUTES + MOST_ROWS]
-    counts = ("succeeded", "retried", "crashed", "failed", "waited", "ran", "waits", "runs")
-    return rows.values_list("period", "begins_at", "name", *counts)
+    return rows.values_list("period", "begins_at", "name", *COLUMNS)
 
 
 def _slots(now: datetime, period: int, count: int) -> dict[datetime, Tally]:

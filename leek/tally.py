@@ -7,7 +7,7 @@ it took, is counted by bounds, so that counts of several servers and slices can 
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -75,6 +75,9 @@ class Tally:
         self.ran += other.ran
         self.waits = _added(self.waits, other.waits)
         self.runs = _added(self.runs, other.runs)
+
+
+COLUMNS = tuple(each.name for each in fields(Tally))  # in their order
 
 
 def is_counted(outcome: Outcome) -> bool:

@@ -2,22 +2,32 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import DataError, IntegrityError, connection
-from django.test import Client
+from django.test import Client, override_settings
 from django.test.utils import setup_test_environment
 from django.urls import reverse
 from django.utils import timezone
 
 from leek import leases, lifecycle, status
-from leek.api import push_many, push_task_to_queue
+from leek.api import push_many, push_task_to_queue, using
 from leek.framework import InvalidTask
-from leek.models import FailedAttempts, FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from leek.models import (
+    FailedAttempts,
+    FailedTasks,
+    PausedQueues,
+    QueuedTasks,
+    Servers,
+    State,
+    SuccessTasks,
+)
 from leek.testing import run_pushed
 from tests.site.django_policies import write_and_fail
 from tests.site.django_tasks import succeed_at
@@ -125,6 +135,50 @@ def the_admin_shows_what_there_is() -> None:
             assert client.get(reverse(f"{path}_change", args=[row.pk])).status_code == 200
 
 
+def staff_acts_where_the_queue_is() -> None:
+    deferred = using(run_after=timedelta(hours=1), queue="mail").push
+    ids = {name: deferred(noop).pk for name in ("run_tasks_now", "cancel_tasks", "move_tasks")}
+    ids["retry_tasks"], ids["purge_tasks"] = finish(push_many([(noop, (), {})] * 2), "ValueError")
+    setup_test_environment()
+    client = Client()
+    client.force_login(User.objects.create_superuser("ann"))
+    for action, task_id in ids.items():
+        said = {"action": action, "index": 0, "_selected_action": task_id, "post": "yes"}
+        answer = client.post(
+            reverse("admin:leek_queuedtasks_changelist"), {**said, "priority": 7}, follow=True
+        )
+        assert answer.status_code == 200
+    for word in ("pause", "resume"):
+        assert client.post(reverse("admin:leek_live"), {word: "mail"}).status_code == 302
+        assert PausedQueues.objects.using("queue").exists() == (word == "pause")
+    tasks = QueuedTasks.objects.using("queue").order_by("pk").values_list("state", "priority")
+    assert list(tasks) == [
+        (State.READY, 0),
+        (State.FAILED, 0),
+        (State.DEFERRED, 7),
+        (State.READY, 0),
+    ]
+    assert LogEntry.objects.using("default").count() == len(ids) + 2
+
+
+def whoever_looks_sees_where_the_queue_is() -> None:
+    using(queue="mail").push(noop)
+    lifecycle.pause("mail")
+    setup_test_environment()
+    client = Client()
+    client.force_login(User.objects.create_superuser("ann"))
+    assert "mail" in client.get(reverse("admin:leek_live")).content.decode()
+    filters = {"queue": "mail", "pushed": "hour", "q": "noop"}
+    page = client.get(reverse("admin:leek_queuedtasks_changelist"), filters)
+    assert page.context["cl"].result_count == 1
+    with override_settings(
+        TASKS_QUEUE=getattr(settings, "TASKS_QUEUE", {}) | {"HEALTH_TOKEN": "t" * 20}
+    ):
+        assert client.get("/leek/health/").json()["oldest_waiting"] is not None
+        metrics = client.get("/leek/metrics/").content.decode()
+    assert 'leek_queue_paused{queue="mail"} 1.0' in metrics
+
+
 def what_is_enqueued_is_run_and_found() -> None:
     result = succeed_at.enqueue(2)
     assert QueuedTasks.objects.using("queue").get().pk == int(result.id)
@@ -143,6 +197,7 @@ def what_is_enqueued_is_run_and_found() -> None:
     assert atomic.using(atomic="queue").enqueue("tag").status == "READY"
 
 
+@pytest.mark.any_database  # its databases are its own
 @pytest.mark.parametrize("extra", [{}, {"TESTS_ROUTER": "1"}], ids=["DATABASE", "router"])
 @pytest.mark.parametrize(
     "function",
@@ -153,6 +208,8 @@ def what_is_enqueued_is_run_and_found() -> None:
         related_rows_are_found,
         tasks_are_deleted_with_their_outcome,
         the_admin_shows_what_there_is,
+        staff_acts_where_the_queue_is,
+        whoever_looks_sees_where_the_queue_is,
         what_is_enqueued_is_run_and_found,
     ],
     ids=lambda function: function.__name__,

@@ -14,7 +14,11 @@ from tests.conftest import StartServer
 from tests.site import tasks
 from tests.support import finish, manage
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_version]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.any_database,
+    pytest.mark.any_version,
+]
 
 
 def wait_for_hours(hours: int) -> None:

@@ -33,7 +33,7 @@ from tests.site.spans import (
 )
 from tests.support import ROOT, python, wait_until
 
-pytestmark = pytest.mark.any_version
+pytestmark = [pytest.mark.any_database, pytest.mark.any_version]
 
 in_every_place = pytest.mark.parametrize(
     "arguments", [(), ("--isolate",)], ids=["threads", "isolate"]

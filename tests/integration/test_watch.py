@@ -112,6 +112,7 @@ def terminal() -> Iterator[Terminal]:
         terminal.close()
 
 
+@pytest.mark.any_database
 class TestOnATerminal:
     """It is redrawn in place."""
 
@@ -194,6 +195,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 class TestInAPipe:
     """It is written block by block, or document by document."""
 
+    @pytest.mark.any_database
     def test_has_blocks_with_the_time_and_no_codes(self) -> None:
         with watching() as process:
             first, second = block_from(process), block_from(process)
@@ -203,6 +205,7 @@ class TestInAPipe:
         assert second[1:] == first[1:]
         assert "\x1b" not in "".join(first)
 
+    @pytest.mark.any_database
     def test_has_a_document_in_each_line(self, start_server: StartServer) -> None:
         start_server()
         with watching("--json") as process:
@@ -225,6 +228,7 @@ class TestInAPipe:
             assert process.stderr.read() == ""
             assert process.wait(GIVE_UP_AFTER) == 0
 
+    @pytest.mark.any_database
     def test_survives_an_outage_of_the_server(self, start_server: StartServer) -> None:
         server = start_server()
         with watching() as process:
@@ -303,6 +307,7 @@ def test_what_cannot_be_watched_is_refused(arguments: list[str]) -> None:
         call_command("leek_status", *arguments)
 
 
+@pytest.mark.any_database
 def test_the_text_says_which_queues_are_paused(terminal: Terminal) -> None:
     lifecycle.pause("mail")
     wait_until(lambda: terminal.shows("Queue mail: 0 waiting, paused since "), "the queue")

@@ -43,7 +43,7 @@ def _parts(where: str, value: object) -> list[tuple[str, Any]]:
     return []
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the text of an error, cut, as every database stores it; making it may fail, too."""
     try:
         return str(error)[:LONGEST_REASON].encode("utf-8", "backslashreplace").decode("utf-8")

@@ -43,7 +43,7 @@ class Redaction:
                 text += piece
                 if len(text) > LONGEST_TEXT:
                     return f"{text[:LONGEST_TEXT]}…"
-        except Exception as error:  # noqa: BLE001 (any class may refuse to be shown)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (any class may refuse to be shown)
             return _("cannot be shown: %(error)s") % {"error": type(error).__name__}
         return text
 

@@ -202,7 +202,7 @@ def unpickled(text: str, mode: str) -> Any:
         raise InvalidPayload(_PICKLE_REFUSED)
     try:
         return pickle.loads(b64decode(text))  # noqa: S301 (the signature was verified)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a class may import anything
         if isinstance(error, ImportError | AttributeError) or _lacks_model(error):
             raise CallableNotFound(f"an argument does not import: {reason_of(error)}") from error
         raise InvalidPayload(
@@ -210,7 +210,7 @@ def unpickled(text: str, mode: str) -> Any:
         ) from error
 
 
-def _lacks_model(error: Exception) -> bool:
+def _lacks_model(error: BaseException) -> bool:
     """Tell whether Django's registry of apps did not find the model of an instance."""
     *_, (frame, _) = walk_tb(error.__traceback__)
     in_registry = frame.f_globals.get("__name__", "").startswith("django.apps.")

@@ -1,6 +1,7 @@
 """What a task is called with, as a person reads it."""
 
 import pickle
+import sys
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +52,13 @@ class Broken:
 
     def __reduce__(self) -> Any:
         return int, ("seven",)
+
+
+class Quitter:
+    """Ends the process that unpickles it, unless that is prevented."""
+
+    def __reduce__(self) -> Any:
+        return sys.exit, ("the end",)
 
 
 HERE = __name__
@@ -167,6 +175,11 @@ def test_json_refuses_pickles(tmp_path: Path) -> None:
         shown = arguments_of(text)
     assert "SERIALIZER" in shown.problem
     assert not trace.exists()
+
+
+def test_no_argument_ends_the_process_that_shows_it() -> None:
+    shown = arguments_of(payload("login", Quitter(), ""))
+    assert "SystemExit: the end" in shown.problem
 
 
 def test_what_fails_to_unpickle_is_told() -> None:

@@ -9,10 +9,10 @@ from django.db import DEFAULT_DB_ALIAS
 
 from leek.conditions import SERVICES, parse_rate, service_named
 from leek.exceptions import InvalidTask
+from leek.queues import LONGEST_NAME
 from leek.retry import Delay, Errors
 from leek.task import path_of, short_repr
 
-LONGEST_QUEUE = 100  # characters
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 
 Key = str | Callable[..., Any]
@@ -103,7 +103,7 @@ def _key(value: Any) -> Key:
 
 
 def _queue(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_QUEUE:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
         raise ValueError
     return str.__str__(value)  # of a member of TextChoices, or of another enumeration, its value
 
@@ -130,6 +130,6 @@ _KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "limit": (_count, "a whole number from 1"),
     "rate": (_rate, 'a text such as "100/m", "5/10s" or "2000/d"'),
     "key": (_key, "a text, or a function of the task's arguments"),
-    "queue": (_queue, f"a name of 1 to {LONGEST_QUEUE} characters"),
+    "queue": (_queue, f"a name of 1 to {LONGEST_NAME} characters"),
     "priority": (_priority, "a whole number from -100 to 100"),
 }

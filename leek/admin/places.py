@@ -8,14 +8,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from leek.exceptions import InvalidTask
-from leek.policy_kinds import HIGHEST_PRIORITY, LONGEST_QUEUE, LOWEST_PRIORITY, checked
+from leek.policy_kinds import HIGHEST_PRIORITY, LOWEST_PRIORITY, checked
+from leek.queues import LONGEST_NAME
 
 
 class PlaceForm(forms.Form):
     """Asks for a queue, a priority, or both, as a push takes them."""
 
     queue = forms.CharField(
-        label=gettext_lazy("queue"), max_length=LONGEST_QUEUE, required=False, strip=False
+        label=gettext_lazy("queue"), max_length=LONGEST_NAME, required=False, strip=False
     )
     priority = forms.IntegerField(
         label=gettext_lazy("priority"),

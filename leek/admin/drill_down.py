@@ -10,6 +10,8 @@ from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from leek.database import aware
+
 COLUMN = "pushed_at"
 YEAR, MONTH, DAY = (f"{COLUMN}__{unit}" for unit in ("year", "month", "day"))
 
@@ -51,7 +53,7 @@ def drill_down(chosen: Mapping[str, str], ends: tuple[datetime, datetime], link:
 
 
 def _day(moment: datetime) -> date:
-    return (timezone.localtime(moment) if timezone.is_aware(moment) else moment).date()
+    return timezone.localtime(aware(moment)).date()
 
 
 def _days(first: date, last: date) -> Iterator[date]:

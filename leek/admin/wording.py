@@ -1,6 +1,6 @@
 """Numbers and spans of time as words, in the language of who reads them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from leek.database import aware
 from leek.figures import Number
 
 MINUTE, HOUR, DAY = 60, 3600, 86400  # seconds
@@ -62,9 +63,9 @@ def _long_span(seconds: int) -> str:
 
 def moment(at: datetime) -> SafeString:
     """Return when something is as a few words: the time of day, and the date of another day."""
-    local = localtime(at)
+    local = localtime(aware(at))
     clock = time_format(local, "H:i:s")
-    is_today = local.date() == localtime().date()
+    is_today = local.date() == localtime(datetime.now(UTC)).date()
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -477,3 +477,14 @@ def test_the_state_is_said_in_words(admin_client: Client, ids: Ids) -> None:
         kind = state.name.lower()
         assert f'<span class="leek-label leek-label-{kind}">{state.label}</span>' in page
     assert "leek/task_list.css" in page
+
+
+@pytest.mark.parametrize("query", [{}, {"pushed": "hour"}, {"state": "waiting"}, {"q": "noop"}])
+def test_it_is_shown_where_local_times_are_stored(
+    admin_client: Client, query: dict[str, str]
+) -> None:
+    with override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo"):
+        row = push_task_to_queue(noop)
+        page = admin_client.get(reverse("admin:leek_queuedtasks_changelist"), query)
+        assert list(page.context["cl"].result_list) == [row]
+        assert f">{row.pushed_at:%H:%M:%S}</time>" in page.content.decode()

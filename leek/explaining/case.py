@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from leek import lifecycle
+from leek import leases, lifecycle
 from leek.conditions import LIMIT, RATE
 from leek.conf import config
 from leek.database import Now, aware, counts
@@ -13,6 +13,7 @@ from leek.exceptions import CallableNotFound
 from leek.figures import Number
 from leek.models import FailedAttempts, Gates, PausedQueues, QueuedTasks, Servers
 from leek.policy import terms_of_settings
+from leek.protocol import LOCALHOST
 from leek.reading import Reading, read
 
 FAR_BEHIND = 10_000  # tasks that are ahead are counted so far
@@ -32,7 +33,7 @@ class Case:
         servers = list(Servers.objects.filter(expires_at__gte=Now()))
         if self.is_listening():
             return servers
-        return [server for server in servers if server.port != config.TASKS_PORT]
+        return [server for server in servers if not _may_be_asked(server)]
 
     @property
     def is_served(self) -> bool:
@@ -134,6 +135,13 @@ class Case:
         """Since when that one has been running it, if it is noted."""
         since = self.owner and self.owner.running.get(str(self.row.pk))
         return aware(datetime.fromisoformat(since)) if since else None
+
+
+def _may_be_asked(server: Servers) -> bool:
+    """Tell whether this may be the server where the settings say; one of another host is not."""
+    is_here = config.TASKS_HOST in ("localhost", *LOCALHOST)
+    on_host = server.host == leases.this_host() or not is_here
+    return on_host and server.port == config.TASKS_PORT
 
 
 def _told(error: BaseException) -> str:

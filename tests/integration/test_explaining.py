@@ -52,6 +52,12 @@ class TestATask:
         a_server(port + 1, seconds=-1)
         assert reason(row) == nobody
 
+    def test_that_waits_for_a_server_of_another_host(self, port: int) -> None:
+        row = push_task_to_queue(tasks.noop)
+        server = a_server(port)
+        Servers.objects.filter(pk=server.pk).update(host="another")
+        assert reason(row) == "waiting: it is the next one of its queue"
+
     def test_that_waits_in_a_queue_that_nobody_serves(self, port: int) -> None:
         row = using(queue="mail").push(tasks.noop)
         a_server(port, queues=["default"])

@@ -8,10 +8,10 @@ from functools import cached_property
 from leek import leases, lifecycle
 from leek.conditions import LIMIT, RATE
 from leek.conf import config
-from leek.database import Now, aware, counts
+from leek.database import Now, aware, counts, is_among
 from leek.exceptions import CallableNotFound
 from leek.figures import Number
-from leek.models import FailedAttempts, Gates, PausedQueues, QueuedTasks, Servers
+from leek.models import FailedAttempts, Gates, PausedQueues, QueuedTasks, Servers, queue_database
 from leek.policy import terms_of_settings
 from leek.protocol import LOCALHOST
 from leek.reading import Reading, read
@@ -43,9 +43,10 @@ class Case:
 
     @property
     def paused_since(self) -> datetime | None:
-        """Since when its queue is paused."""
-        rows = PausedQueues.objects.filter(name=self.row.queue)
-        return rows.values_list("paused_at", flat=True).first()
+        """Since when its queue is paused, be it by a name that the database takes for this one."""
+        rows = PausedQueues.objects.order_by("paused_at").values_list("name", "paused_at")
+        alias, queue = queue_database(), self.row.queue
+        return next((at for name, at in rows if is_among(alias, queue, [name])), None)
 
     @cached_property
     def _reading(self) -> Reading | BaseException:

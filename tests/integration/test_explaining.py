@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone, translation
 
-from leek import leases, lifecycle, serializer, status
+from leek import agenda, leases, lifecycle, serializer, status
 from leek.api import push_many, push_task_to_queue, using
 from leek.conditions import Rate
 from leek.explaining import case, explain
@@ -100,6 +100,13 @@ class TestATask:
         paused = 'waiting: the queue "mail" is paused since 2050-01-02 03:04:05+00:00'
         assert reason(row, is_listening=True) == paused
         assert "paused" not in reason(other, is_listening=True)
+
+    def test_that_waits_in_a_queue_that_servers_take_for_a_paused_one(self, port: int) -> None:
+        a_server(port)
+        row = using(queue="mail").push(tasks.noop)
+        lifecycle.pause("Mail")
+        is_left = agenda.ready_queues(paused=agenda.paused_queues()) == []
+        assert ("is paused" in reason(row, is_listening=True)) is is_left
 
     def test_whose_callable_is_gone(self, port: int) -> None:
         a_server(port)

@@ -17,10 +17,11 @@ from leek.database import is_transient
 from leek.hinting import hint
 from leek.lifecycle import WAITING
 from leek.models import QueuedTasks, State, queue_database
+from leek.status import CAP
 from leek.storing import start_stored
 from leek.upkeep import in_batches
 
-COUNTED = 500_000  # further nobody counts
+COUNTED = CAP  # further nobody counts
 FEW = 100  # tasks that are told apart
 AHEAD = 10_000  # keys of tasks, which a filter may take long to find
 PATIENCE = 20.0  # seconds

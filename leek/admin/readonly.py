@@ -9,7 +9,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-COUNTED = 500_000
+from leek.status import CAP
+
+COUNTED = CAP
 SECRETIVE = {"payload", "result"}  # columns that hold what REDACT keeps from being shown
 
 

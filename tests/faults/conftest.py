@@ -11,6 +11,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.faults import databases
 from tests.faults.databases import Database
+from tests.faults.development import EditedSite
 from tests.support import manage
 
 
@@ -50,3 +51,11 @@ def database(
         yield database
         connection.close()
     database.remove()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EditedSite:
+    """Return a site whose code a test edits."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return EditedSite(folder, monkeypatch)

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -29,13 +28,6 @@ ISOLATE = pytest.mark.parametrize("options", [(), ("--isolate",)], ids=["threads
 BROKEN = "def task(:\n"
 
 Reloading = Callable[..., LeekServer]
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EditedSite:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    return EditedSite(folder, monkeypatch)
 
 
 @pytest.fixture

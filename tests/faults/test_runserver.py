@@ -32,13 +32,6 @@ Start = Callable[..., Runserver]
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EditedSite:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    return EditedSite(folder, monkeypatch)
-
-
-@pytest.fixture
 def start_runserver(site: EditedSite, port: int, tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts a runserver, which is ended with the test."""
     started: list[Runserver] = []

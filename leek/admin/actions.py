@@ -13,12 +13,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.translation import ngettext_lazy
 
 from leek.admin.deeds import CANCEL, MOVE, PURGE, RETRY, RUN_NOW, Deed, account_of, counted
 from leek.admin.places import PlaceForm
 from leek.admin.surroundings import surroundings
+from leek.admin.wording import address_of
 from leek.models import QueuedTasks
 from leek.orders import Report, carry_out, number_of
 
@@ -92,7 +92,7 @@ class TaskActions(admin.ModelAdmin):  # type: ignore[type-arg]
         for sentence, is_good in deed.sentences(report):
             self.message_user(request, sentence, messages.SUCCESS if is_good else messages.WARNING)
         if FROM_PAGE in request.POST and not rows.exists():
-            return HttpResponseRedirect(reverse("admin:leek_queuedtasks_changelist"))
+            return HttpResponseRedirect(address_of("queuedtasks_changelist", self.admin_site))
         return None
 
     def _question(
@@ -116,6 +116,7 @@ class TaskActions(admin.ModelAdmin):  # type: ignore[type-arg]
             "opts": self.opts,
             "media": self.media,
         }
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/leek/queuedtasks/question.html", context)
 
 

@@ -13,13 +13,14 @@ from django.http import (
     HttpResponseRedirect,
 )
 from django.shortcuts import render
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 
 from leek import pausing
 from leek.admin.live_values import live_values
 from leek.admin.readonly import ReadOnlyAdmin
 from leek.admin.surroundings import surroundings
+from leek.admin.wording import address_of
 from leek.models import PausedQueues, queue_database
 from leek.queues import LONGEST_NAME
 
@@ -45,7 +46,8 @@ class LivePageAdmin(ReadOnlyAdmin):
             return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
         if wrong := _wrong_parameter(request):
             return _refuse(wrong)
-        values = live_values() | {
+        request.current_app = self.admin_site.name
+        values = live_values(self.admin_site) | {
             "may_pause": request.user.has_perm(PAUSE),
             "may_resume": request.user.has_perm(RESUME),
         }
@@ -75,7 +77,7 @@ class LivePageAdmin(ReadOnlyAdmin):
             return _refuse(words % {"most": LONGEST_NAME})
         with transaction.atomic(using=queue_database()):
             change(self, request, queue)
-        return HttpResponseRedirect(reverse("admin:leek_live", current_app=self.admin_site.name))
+        return HttpResponseRedirect(address_of("live", self.admin_site))
 
     def _pause(self, request: HttpRequest, queue: str) -> None:
         if not pausing.pause_queue(queue):

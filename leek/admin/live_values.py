@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.admin import AdminSite
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -12,6 +13,7 @@ from django.utils.translation import ngettext
 from leek import history, status
 from leek.admin.live_plots import period_of
 from leek.admin.wording import address_of_task, address_of_tasks, count, number, percentage, span
+from leek.database import aware
 from leek.figures import Figures, QueueFigures, RunningFigures, ServerFigures
 from leek.history import NameFigures
 from leek.models import State
@@ -68,17 +70,17 @@ class Queue:
     address: str
 
 
-def live_values() -> dict[str, Any]:
-    """Read everything that the page shows."""
+def live_values(site: AdminSite) -> dict[str, Any]:
+    """Read everything that the page shows in this admin."""
     figures = status.figures(count_up_to=CAP)
-    now = datetime.now(timezone.get_current_timezone())
+    now = timezone.localtime(aware(timezone.now()))
     told = history.read(now)
     return {
         "now": now,
         "verdict": _verdict(figures),
-        "counts": _counts(figures),
-        "queues": [_queue(queue) for queue in _most_urgent(figures.queues)],
-        "servers": _servers(figures.servers[:MOST], now),
+        "counts": _counts(site, figures),
+        "queues": [_queue(site, queue) for queue in _most_urgent(figures.queues)],
+        "servers": _servers(site, figures.servers[:MOST], now),
         "gates": [(gate, number(gate.tasks), brief(gate.reason)) for gate in figures.gates[:MOST]],
         "schedules": figures.schedules[:MOST],
         "more": {
@@ -90,8 +92,11 @@ def live_values() -> dict[str, Any]:
             period_of("day", _("Last day"), told.day, _("quarter of an hour")),
         ],
         "names": [
-            ("slowest", _("Slowest tasks of the last day"), [*map(_name, told.slowest)]),
-            ("failing", _("Most failing tasks of the last day"), [*map(_name, told.failing)]),
+            (key, title, [_name(site, each) for each in names])
+            for key, title, names in (
+                ("slowest", _("Slowest tasks of the last day"), told.slowest),
+                ("failing", _("Most failing tasks of the last day"), told.failing),
+            )
         ],
     }
 
@@ -111,7 +116,7 @@ def _verdict(figures: Figures) -> Verdict:
     return Verdict(mood, " ".join(parts) or all_is_well)
 
 
-def _counts(figures: Figures) -> list[Count]:
+def _counts(site: AdminSite, figures: Figures) -> list[Count]:
     stored = [
         (_("Waiting"), figures.waiting, State.READY),
         (_("Running"), figures.running, State.RUNNING),
@@ -124,7 +129,7 @@ def _counts(figures: Figures) -> list[Count]:
         Count(
             label,
             count(figure),
-            address_of_tasks(state=state.value),
+            address_of_tasks(site, state=state.value),
             state == State.FAILED and figure > 0,
         )
         for label, figure, state in stored
@@ -138,12 +143,12 @@ def _most_urgent(queues: list[QueueFigures]) -> list[QueueFigures]:
     return sorted(urgent[:MOST], key=lambda each: each.name)
 
 
-def _queue(queue: QueueFigures) -> Queue:
-    address = address_of_tasks(queue=queue.name, state=State.READY.value)
+def _queue(site: AdminSite, queue: QueueFigures) -> Queue:
+    address = address_of_tasks(site, queue=queue.name, state=State.READY.value)
     return Queue(queue, count(queue.waiting), span(queue.oldest_waiting), address)
 
 
-def _servers(servers: list[ServerFigures], now: datetime) -> list[Server]:
+def _servers(site: AdminSite, servers: list[ServerFigures], now: datetime) -> list[Server]:
     """Return the servers, with the MOST tasks that have been running the longest."""
     running = [task for server in servers for task in server.running_tasks]
     longest = {task.id for task in sorted(running, key=lambda task: task.since)[:MOST]}
@@ -152,7 +157,7 @@ def _servers(servers: list[ServerFigures], now: datetime) -> list[Server]:
             server,
             _served(server),
             parse_datetime(server.started_at),
-            [_running(task, now) for task in server.running_tasks if task.id in longest],
+            [_running(site, task, now) for task in server.running_tasks if task.id in longest],
             sum(task.id not in longest for task in server.running_tasks),
         )
         for server in servers
@@ -167,20 +172,20 @@ def _served(server: ServerFigures) -> str:
     return ", ".join(server.queues or [])
 
 
-def _running(task: RunningFigures, now: datetime) -> Running:
+def _running(site: AdminSite, task: RunningFigures, now: datetime) -> Running:
     seconds = max((now - task.since).total_seconds(), 0.0)
-    return Running(task, address_of_task(task.id), span(seconds))
+    return Running(task, address_of_task(site, task.id), span(seconds))
 
 
-def _name(figures: NameFigures) -> dict[str, str]:
+def _name(site: AdminSite, figures: NameFigures) -> dict[str, str]:
     failed = {"state": State.FAILED.value, "name": figures.name}
     return {
         "name": figures.name,
-        "address": address_of_tasks(name=figures.name),
+        "address": address_of_tasks(site, name=figures.name),
         "attempts": number(figures.attempts),
         "mean": span(figures.mean),
         "slow": span(figures.slow),
         "failed": number(figures.failed),
-        "failed_address": address_of_tasks(**failed),
+        "failed_address": address_of_tasks(site, **failed),
         "share": percentage(figures.failed_share),
     }

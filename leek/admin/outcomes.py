@@ -1,14 +1,14 @@
 """How tasks ended, and what went wrong on the way."""
 
 from django.contrib import admin
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from leek.admin.readonly import ReadOnlyAdmin
+from leek.admin.wording import address_of_task
 from leek.arguments import result_of
-from leek.models import FailedAttempts, FailedTasks, SuccessTasks
+from leek.models import FailedAttempts, FailedTasks, QueuedTasks, SuccessTasks
 
 LONGEST_CELL = 200  # characters
 
@@ -23,7 +23,9 @@ class OutcomeAdmin(ReadOnlyAdmin):
     @admin.display(description=_("name"))
     def name(self, outcome: SuccessTasks | FailedTasks | FailedAttempts) -> str:
         """Return the dotted path of the task's callable, which leads to the task."""
-        page = reverse("admin:leek_queuedtasks_change", args=[outcome.task_id])
+        if QueuedTasks not in self.admin_site._registry:
+            return outcome.task.name
+        page = address_of_task(self.admin_site, outcome.task_id)
         return format_html('<a href="{}">{}</a>', page, outcome.task.name)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
 
 from leek.admin.actions import FROM_PAGE
@@ -15,6 +15,7 @@ from leek.admin.course import course_of
 from leek.admin.deeds import DEEDS
 from leek.admin.labels import label_of
 from leek.admin.surroundings import surroundings
+from leek.admin.wording import address_of
 from leek.arguments import arguments_of, result_of
 from leek.conf import config
 from leek.connecting import connect
@@ -76,8 +77,8 @@ class TaskPage(admin.ModelAdmin):  # type: ignore[type-arg]
             "course": course,
             "result": result_of(course.end.result) if isinstance(course.end, SuccessTasks) else "",
             "failure": course.end if isinstance(course.end, FailedTasks) else None,
-            "outcome_page": _outcome_page(request, course.end),
-            "gate": _gate(request, row),
+            "outcome_page": self._outcome_page(request, course.end),
+            "gate": self._gate(request, row),
             "deeds": self._deeds(request, row),
             "from_page": FROM_PAGE,
             **surroundings(),
@@ -87,6 +88,28 @@ class TaskPage(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return what can be done with a task in its state by this user."""
         allowed = self.get_actions(request)
         return [deed for deed in DEEDS if deed.action in allowed and row.state in deed.states]
+
+    def _outcome_page(
+        self, request: HttpRequest, end: SuccessTasks | FailedTasks | None
+    ) -> Link | None:
+        if end is None or not self._may_view(request, type(end)):
+            return None
+        address = address_of(f"{end._meta.model_name}_change", self.admin_site, end.pk)
+        return Link(address, str(end._meta.verbose_name))
+
+    def _gate(self, request: HttpRequest, row: QueuedTasks) -> Link | None:
+        """Return the gate that a task waits at; without its address if it has no page."""
+        if not row.blocked_by:
+            return None
+        gate = Gates.objects.filter(name=row.blocked_by).only("pk").first()
+        if gate is None or not self._may_view(request, Gates):
+            return Link("", row.blocked_by)
+        return Link(address_of("gates_change", self.admin_site, gate.pk), row.blocked_by)
+
+    def _may_view(self, request: HttpRequest, model: type[Model]) -> bool:
+        """Tell whether this admin has a page of such a row, for this user."""
+        its_admin = self.admin_site._registry.get(model)
+        return its_admin is not None and its_admin.has_view_permission(request)
 
 
 def _explanation(row: QueuedTasks) -> str:
@@ -103,24 +126,3 @@ def _is_listening() -> bool:
     except OSError:
         return False
     return True
-
-
-def _outcome_page(request: HttpRequest, end: SuccessTasks | FailedTasks | None) -> Link | None:
-    if end is None or not _may_view(request, model := end._meta.model_name):
-        return None
-    address = reverse(f"admin:leek_{model}_change", args=[end.pk])
-    return Link(address, str(end._meta.verbose_name))
-
-
-def _gate(request: HttpRequest, row: QueuedTasks) -> Link | None:
-    """Return the gate that a task waits at; without its address if it has no page."""
-    if not row.blocked_by:
-        return None
-    gate = Gates.objects.filter(name=row.blocked_by).only("pk").first()
-    if gate is None or not _may_view(request, "gates"):
-        return Link("", row.blocked_by)
-    return Link(reverse("admin:leek_gates_change", args=[gate.pk]), row.blocked_by)
-
-
-def _may_view(request: HttpRequest, model: str | None) -> bool:
-    return any(request.user.has_perm(f"leek.{verb}_{model}") for verb in ("view", "change"))

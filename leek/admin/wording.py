@@ -1,10 +1,12 @@
 """Numbers and spans of time as words, in the language of who reads them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.admin import AdminSite
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.formats import date_format, number_format, time_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -65,7 +67,7 @@ def moment(at: datetime) -> SafeString:
     """Return when something is as a few words: the time of day, and the date of another day."""
     local = localtime(aware(at))
     clock = time_format(local, "H:i:s")
-    is_today = local.date() == localtime(datetime.now(UTC)).date()
+    is_today = local.date() == localtime(aware(timezone.now())).date()
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         local.isoformat(),
@@ -74,11 +76,16 @@ def moment(at: datetime) -> SafeString:
     )
 
 
-def address_of_task(task_id: int) -> str:
+def address_of(page: str, site: AdminSite, *args: Any) -> str:
+    """Return the address of one of leek's pages in one of the admins that a site may have."""
+    return reverse(f"admin:leek_{page}", args=args, current_app=site.name)
+
+
+def address_of_task(site: AdminSite, task_id: int) -> str:
     """Return the address of a task's page."""
-    return reverse("admin:leek_queuedtasks_change", args=[task_id])
+    return address_of("queuedtasks_change", site, task_id)
 
 
-def address_of_tasks(**filters: Any) -> str:
+def address_of_tasks(site: AdminSite, **filters: Any) -> str:
     """Return the address of the list of tasks, filtered by these parameters."""
-    return f"{reverse('admin:leek_queuedtasks_changelist')}?{urlencode(filters)}"
+    return f"{address_of('queuedtasks_changelist', site)}?{urlencode(filters)}"

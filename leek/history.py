@@ -1,6 +1,6 @@
 """What the servers have counted in the last day, as series of slots and by the tasks' names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,11 +30,11 @@ class Slot:
 
     def wait(self, share: float) -> float | None:
         """Return below how many seconds that share of the waits was; None if there was none."""
-        return quantile(self.tally.waits, share)
+        return _quantile(self.tally.waits, share, self.tally.waited)
 
     def run(self, share: float) -> float | None:
         """Return below how many seconds that share of the attempts took."""
-        return quantile(self.tally.runs, share)
+        return _quantile(self.tally.runs, share, self.tally.ran)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class NameFigures:
     @property
     def slow(self) -> float | None:
         """Below how many seconds 95 of 100 attempts took."""
-        return quantile(self.tally.runs, 0.95)
+        return _quantile(self.tally.runs, 0.95, self.tally.ran)
 
     @property
     def failed(self) -> int:
@@ -66,8 +66,8 @@ class NameFigures:
 
     @property
     def failed_share(self) -> float:
-        """Which share of the attempts was the last one of a task that failed."""
-        return min(self.failed / max(self.attempts, 1), 1.0)
+        """Which share of the tasks that ended has failed, however often they were tried."""
+        return self.failed / max(self.failed + self.tally.succeeded, 1)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,12 @@ def read(now: datetime) -> History:
         slowest=sorted(figures, key=lambda each: -each.mean)[:MOST_NAMES],
         failing=sorted(failing, key=lambda each: -each.failed)[:MOST_NAMES],
     )
+
+
+def _quantile(counts: Sequence[int], share: float, most: float) -> float | None:
+    """Return a quantile, which is no more than all seconds together: the bounds are far apart."""
+    found = quantile(counts, share)
+    return None if found is None else min(found, most)
 
 
 def _rows(now: datetime) -> Iterable[tuple[Any, ...]]:

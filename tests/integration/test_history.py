@@ -69,6 +69,20 @@ def test_the_slowest_and_the_most_failing_names_come_first() -> None:
     assert 30 < (slow.slow or 0) <= 60
 
 
+def test_no_quantile_is_more_than_all_attempts_took_together() -> None:
+    count(0, "export", ok=1, ran=31)
+    told = history.read(NOW)
+    assert (told.slowest[0].mean, told.slowest[0].slow) == (31, 31)
+    assert (told.hour[-1].run(0.95), told.hour[-1].wait(0.95)) == (31, 0.02)
+
+
+def test_the_share_of_failures_does_not_depend_on_the_number_of_tries() -> None:
+    minute = NOW.replace(second=0)
+    tally = Tally(retried=2, failed=1, runs=[3, *[0] * len(BOUNDS)])
+    lifecycle.add_tallies(slices_of({(minute, "always fails"): tally}))
+    assert history.read(NOW).failing[0].failed_share == 1
+
+
 def test_what_is_older_than_a_day_is_not_told() -> None:
     count(26 * 60, "old", failed=1)
     told = history.read(NOW)

@@ -74,7 +74,7 @@ def serve(number: int = 1, running: dict[str, str] | None = None) -> None:
 
 def count(name: str, *, failed: int = 0) -> None:
     """Store that a task of this name succeeded just now, and that so many failed."""
-    tally = Tally(succeeded=1, failed=failed, ran=3.0, runs=[0] * (len(BOUNDS) + 1))
+    tally = Tally(succeeded=1, failed=failed, waited=1.0, ran=3.0, runs=[0] * (len(BOUNDS) + 1))
     tally.runs[0] = tally.waits[0] = 1 + failed
     minute = beginning_of(MINUTE, timezone.now())
     lifecycle.add_tallies(slices_of({(minute, name): tally}))

@@ -15,7 +15,7 @@ from leek.admin.course import course_of
 from leek.admin.deeds import DEEDS
 from leek.admin.labels import label_of
 from leek.admin.surroundings import surroundings
-from leek.admin.wording import address_of
+from leek.admin.wording import address_of, address_of_tasks
 from leek.arguments import arguments_of, result_of
 from leek.conf import config
 from leek.connecting import connect
@@ -79,6 +79,8 @@ class TaskPage(admin.ModelAdmin):  # type: ignore[type-arg]
             "failure": course.end if isinstance(course.end, FailedTasks) else None,
             "outcome_page": self._outcome_page(request, course.end),
             "gate": self._gate(request, row),
+            "tasks_of_name": address_of_tasks(self.admin_site, name=row.name),
+            "tasks_of_queue": address_of_tasks(self.admin_site, queue=row.queue),
             "deeds": self._deeds(request, row),
             "from_page": FROM_PAGE,
             **surroundings(),

@@ -195,6 +195,20 @@ def test_each_attempt_is_told_with_its_server_error_and_log(admin_client: Client
     assert "<details><summary>Traceback" in page(admin_client, row.pk)
 
 
+def test_attempts_are_told_to_the_second(admin_client: Client) -> None:
+    """Two tries may be in one minute."""
+    row = push_task_to_queue(tasks.noop)
+    attempts(row.pk, 1)
+    assert re.search(r"started \w+\.? \d+, \d{4}, \d\d:\d\d:\d\d, took", text(admin_client, row.pk))
+
+
+def test_a_task_leads_to_those_of_its_name_and_of_its_queue(admin_client: Client) -> None:
+    row = using(queue="mail & more").push(tasks.noop)
+    html, tasks_ = page(admin_client, row.pk), reverse("admin:leek_queuedtasks_changelist")
+    assert f'href="{tasks_}?name=tests.site.tasks.noop"' in html
+    assert f'href="{tasks_}?queue=mail+%26+more"' in html
+
+
 def test_the_log_of_an_attempt_that_runs_is_told(admin_client: Client) -> None:
     row = push_task_to_queue(tasks.noop)
     server = leases.register(address="10.0.0.7", port=1, workers=2, queues=None, seconds=30)

@@ -72,7 +72,7 @@ class GateFigures:
 
     name: str
     tasks: int
-    since: str | None
+    since: datetime | None
     reason: str
 
 

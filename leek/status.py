@@ -104,8 +104,9 @@ def _gate_figures() -> list[GateFigures]:
 
 
 def _gate(name: str, number: int, gate: Gates | None) -> GateFigures:
-    since = gate and gate.closed_since
-    return GateFigures(name, number, moment(since) if since else None, gate.reason if gate else "")
+    closed = gate and gate.closed_since
+    since = timezone.localtime(aware(closed)) if closed else None
+    return GateFigures(name, number, since, gate.reason if gate else "")
 
 
 def _claimed() -> dict[int | None, int]:
@@ -126,7 +127,7 @@ def _server_figures(claimed: Mapping[int | None, int]) -> list[ServerFigures]:
             workers=server.workers,
             queues=None if server.queues is None else [*server.queues],
             weights=server.queues if isinstance(server.queues, dict) else None,
-            started_at=server.started_at.isoformat(),
+            started_at=timezone.localtime(aware(server.started_at)).isoformat(),
             running=claimed.get(server.pk, 0),
             running_tasks=running[server.pk],
         )

@@ -14,7 +14,7 @@ from leek import history, status
 from leek.admin.live_plots import period_of
 from leek.admin.wording import address_of_task, address_of_tasks, count, number, percentage, span
 from leek.database import aware
-from leek.figures import Figures, GateFigures, QueueFigures, RunningFigures, ServerFigures
+from leek.figures import Figures, QueueFigures, RunningFigures, ServerFigures
 from leek.history import NameFigures
 from leek.models import State
 from leek.status import CAP, brief
@@ -81,7 +81,7 @@ def live_values(site: AdminSite) -> dict[str, Any]:
         "counts": _counts(site, figures),
         "queues": [_queue(site, queue) for queue in _most_urgent(figures.queues)],
         "servers": _servers(site, figures.servers[:MOST], now),
-        "gates": [_gate(gate) for gate in figures.gates[:MOST]],
+        "gates": [(gate, number(gate.tasks), brief(gate.reason)) for gate in figures.gates[:MOST]],
         "schedules": figures.schedules[:MOST],
         "more": {
             name: max(len(getattr(figures, name)) - MOST, 0)
@@ -175,11 +175,6 @@ def _served(server: ServerFigures) -> str:
 def _running(site: AdminSite, task: RunningFigures, now: datetime) -> Running:
     seconds = max((now - task.since).total_seconds(), 0.0)
     return Running(task, address_of_task(site, task.id), span(seconds))
-
-
-def _gate(gate: GateFigures) -> tuple[GateFigures, str, datetime | None, str]:
-    since = parse_datetime(gate.since) if gate.since else None
-    return gate, number(gate.tasks), since, brief(gate.reason)
 
 
 def _name(site: AdminSite, figures: NameFigures) -> dict[str, str]:

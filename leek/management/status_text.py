@@ -45,7 +45,8 @@ def _counts(figures: status.Figures) -> Iterator[str]:
 
 
 def _gate(gate: status.GateFigures) -> str:
-    outage = f", since {gate.since}: {status.brief(gate.reason)}" if gate.since else ""
+    since = gate.since and status.moment(gate.since)
+    outage = f", since {since}: {status.brief(gate.reason)}" if since else ""
     return f"Gate {gate.name}: {gate.tasks:,} task(s){outage}"
 
 

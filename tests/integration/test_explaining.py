@@ -371,7 +371,7 @@ class TestTheGlance:
             {
                 "name": "smtp",
                 "tasks": 1000,
-                "since": "2050-01-02 03:04:05+00:00",
+                "since": "2050-01-02T03:04:05Z",
                 "reason": "Connection\nrefused",
             },
             {"name": "limit:x", "tasks": 2, "since": None, "reason": ""},

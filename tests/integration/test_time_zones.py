@@ -15,7 +15,7 @@ from django.utils import timezone
 from leek import agenda, leases, lifecycle, status
 from leek.api import push_task_to_queue, using
 from leek.database import Now
-from leek.models import QueuedTasks, Schedules, Servers, Tallies
+from leek.models import QueuedTasks, Schedules, Servers, State, Tallies
 from leek.outcome import Claimed, Success
 from leek.schedule import Cron, Schedule
 from leek.server.counts import Counts
@@ -198,3 +198,16 @@ class TestWaits:
         assert Tallies.objects.get(period=EVER).succeeded == 2
         newest = Tallies.objects.get(period=MINUTE).begins_at
         assert timedelta() <= timezone.now() - newest < timedelta(seconds=120)
+
+
+def test_figures_tell_times_with_their_zone_as_json(zone: str) -> None:
+    """Whatever a site stores, a program has to know when it was."""
+    leases.register(address="127.0.0.1", port=1, workers=1, queues=None, seconds=300)
+    row = push_task_to_queue(noop)
+    QueuedTasks.objects.filter(pk=row.pk).update(state=State.BLOCKED, blocked_by="smtp")
+    lifecycle.note_outage("smtp", "refused")
+    figures = status.figures()
+    (gate,), (server,) = figures.gates, figures.servers
+    times = [gate.since, datetime.fromisoformat(server.started_at)]
+    now = datetime.now(UTC)
+    assert all(time and abs(now - time) < timedelta(minutes=5) for time in times)

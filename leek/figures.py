@@ -101,7 +101,7 @@ class Figures:
     oldest_waiting: float | None
     waiting: Number
     deferred: Number
-    running: int
+    running: Number
     successful: Number
     failed: Number
     blocked: Number

@@ -1,10 +1,11 @@
 """Read-only figures of the queue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from leek import queue_figures
@@ -48,25 +49,24 @@ def waiting() -> int:
 
 
 def figures(count_up_to: int | None = None) -> Figures:
-    """Count the tasks by state, and list queues and servers, in at most eleven statements.
+    """Count the tasks by state, and list queues and servers, in at most ten statements.
 
     With `count_up_to` it is done quickly, for who looks often: what is deferred, blocked or
     finished is counted so far and no further, and how long tasks have waited is told by the first
     in line (see `queue_figures.read`). Else all figures are exact.
     """
-    due, deferred, blocked, successful, failed = _counts(count_up_to)
+    due, deferred, running, blocked, successful, failed = _counts(count_up_to)
     waits = queue_figures.read(due, quickly=count_up_to is not None)
-    claimed = _claimed()
     return Figures(
         oldest_waiting=waits.oldest,
         waiting=Number(waits.ready + due, is_capped=due.is_capped),
         deferred=deferred,
-        running=sum(claimed.values()),
+        running=running,
         successful=successful,
         failed=failed,
         blocked=blocked,
         gates=_gate_figures() if blocked else [],
-        servers=_server_figures(claimed),
+        servers=_server_figures(),
         schedules=_schedule_figures(datetime.now(UTC)),
         queues=waits.queues,
         count_up_to=count_up_to,
@@ -77,6 +77,7 @@ def _counts(up_to: int | None) -> list[Number]:
     sets = [
         QueuedTasks.objects.due(),
         QueuedTasks.objects.deferred().filter(run_after__gt=Now()),
+        QueuedTasks.objects.running(),
         QueuedTasks.objects.blocked(),
         SuccessTasks.objects.all(),
         FailedTasks.objects.all(),
@@ -109,14 +110,14 @@ def _gate(name: str, number: int, gate: Gates | None) -> GateFigures:
     return GateFigures(name, number, since, gate.reason if gate else "")
 
 
-def _claimed() -> dict[int | None, int]:
-    """Return how many tasks each server has claimed; None are the processes that pushed them."""
-    rows = QueuedTasks.objects.running().order_by().values_list("owner")
-    return dict(rows.annotate(number=Count("*")))
-
-
-def _server_figures(claimed: Mapping[int | None, int]) -> list[ServerFigures]:
-    alive = list(Servers.objects.filter(expires_at__gte=Now()).order_by("pk"))
+def _server_figures() -> list[ServerFigures]:
+    claimed = QueuedTasks.objects.running().filter(owner=OuterRef("pk")).order_by().values("owner")
+    number = Subquery(claimed.annotate(number=Count("*")).values("number"))
+    alive = list(
+        Servers.objects.filter(expires_at__gte=Now())
+        .annotate(claimed=Coalesce(number, 0))
+        .order_by("pk")
+    )
     running = _running_figures(alive)
     return [
         ServerFigures(
@@ -128,7 +129,7 @@ def _server_figures(claimed: Mapping[int | None, int]) -> list[ServerFigures]:
             queues=None if server.queues is None else [*server.queues],
             weights=server.queues if isinstance(server.queues, dict) else None,
             started_at=timezone.localtime(aware(server.started_at)).isoformat(),
-            running=claimed.get(server.pk, 0),
+            running=server.claimed,
             running_tasks=running[server.pk],
         )
         for server in alive

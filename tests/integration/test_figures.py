@@ -101,7 +101,7 @@ class TestQueues:
         for number in range(20):
             wait_in(f"queue {number}", 1, priority=number)
             a_server_that_runs(2)
-        assert statements() == before <= 11
+        assert statements() == before <= 10
 
 
 def a_server_that_runs(number: int) -> tuple[Servers, list[int]]:

@@ -83,7 +83,8 @@ class LivePageAdmin(ReadOnlyAdmin):
         if not pausing.pause_queue(queue):
             messages.info(request, _("The queue “%(queue)s” is paused already.") % {"queue": queue})
             return
-        self.log_addition(request, PausedQueues.objects.get(name=queue), "Paused.")
+        for paused in PausedQueues.objects.filter(name=queue):  # unless it goes on already
+            self.log_addition(request, paused, [{"added": {}}])
         messages.success(request, _("The queue “%(queue)s” is paused.") % {"queue": queue})
 
     def _resume(self, request: HttpRequest, queue: str) -> None:

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from leek import leases, lifecycle
+from leek import leases, lifecycle, pausing
 from leek.admin import live_values
 from leek.api import push_many, push_task_to_queue, using
 from leek.models import PausedQueues, QueuedTasks, Servers, State
@@ -356,6 +356,17 @@ class TestPausing:
         assert (entry.user.get_username(), entry.action_flag) == ("somebody", ADDITION)
         assert entry.object_repr == HOSTILE
         assert entry.get_edited_object() == PausedQueues.objects.get()
+        assert entry.get_change_message() == "Added."
+
+    def test_a_queue_that_somebody_resumes_at_once_is_no_error(
+        self, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def pause_while_another_resumes(queue: str) -> bool:
+            return lifecycle.pause(queue) and lifecycle.resume(queue)
+
+        monkeypatch.setattr(pausing, "pause_queue", pause_while_another_resumes)
+        assert "is paused." in self.post(client_of(VIEW, PAUSE), pause="mail")
+        assert not LogEntry.objects.exists()
 
     def test_a_queue_is_resumed(self, client_of: ClientOf) -> None:
         lifecycle.pause("mail")

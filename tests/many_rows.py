@@ -7,6 +7,17 @@ from django.utils import timezone
 
 from leek.models import FailedTasks, QueuedTasks, State, SuccessTasks
 
+LONG_TABLES = {model._meta.db_table for model in (QueuedTasks, SuccessTasks, FailedTasks)}
+
+
+def analyze() -> None:
+    """Have database servers learn what the tables hold, as they do by themselves in time."""
+    if connection.vendor == "sqlite":
+        return  # it does not learn
+    with connection.cursor() as cursor:
+        for table in LONG_TABLES:
+            cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
+
 
 def add_finished(number: int) -> None:
     """Add tasks that have succeeded, with their outcome."""

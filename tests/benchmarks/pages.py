@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from statistics import median
 
@@ -10,14 +11,18 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
+from leek import lifecycle
 from leek.models import QueuedTasks
+from leek.tally import ALL_NAMES, HOUR, MINUTE, Slice, Tally, beginning_of
 from tests.benchmarks.sizes import Sizes
-from tests.many_rows import add_deferred, add_failed, add_finished, add_ready
+from tests.many_rows import add_deferred, add_failed, add_finished, add_ready, analyze
 
 TIMES = 5
 NEWEST = 100  # rows, as many as a page shows
-LIST = "admin:leek_queuedtasks_changelist"
+LIST, LIVE = "admin:leek_queuedtasks_changelist", "admin:leek_live"
+NAMES = 50  # of tasks that were counted in the last day
 # A page of the admin: its figure, the name of its address, and what follows that.
 PAGES = [
     ("page_list", LIST, ""),
@@ -31,6 +36,8 @@ PAGES = [
     ("page_combined", LIST, "?state=successful&name=tests.site.tasks.noop&pushed=day"),
     ("page_search", LIST, "?q=noop"),
     ("page_nothing", LIST, "?q=nothing"),
+    ("page_live", LIVE, ""),
+    ("page_live_part", LIVE, "?fragment=1"),
 ]
 
 
@@ -44,6 +51,8 @@ def pages(sizes: Sizes) -> dict[str, float]:
     add_failed(share)
     add_deferred(10 * share)
     add_ready(29 * share)
+    count_for_a_day()
+    analyze()
     client = Client()
     client.force_login(User.objects.create_superuser("benchmark"))
     with override_settings(ALLOWED_HOSTS=["testserver"]):
@@ -58,6 +67,24 @@ def pages(sizes: Sizes) -> dict[str, float]:
     bare = _milliseconds(lambda: list(QueuedTasks.objects.order_by("-pk")[:NEWEST]))
     ratio = figures["page_list"] / bare
     return figures | {"page_statements": max(statements), "page_per_rows": ratio}
+
+
+def count_for_a_day() -> None:
+    """Have what servers count in a day in which there were attempts of many names."""
+    now, tally = timezone.now(), Tally(succeeded=60, failed=3, waited=1.0, ran=9.0)
+    tally.waits[2] = tally.runs[5] = tally.succeeded + tally.failed
+    hours, minutes = range(24), range(24 * 60)
+    lifecycle.add_tallies(
+        {
+            Slice(MINUTE, beginning_of(MINUTE, now - timedelta(minutes=ago)), ALL_NAMES): tally
+            for ago in minutes
+        }
+        | {
+            Slice(HOUR, beginning_of(HOUR, now - timedelta(hours=ago)), f"shop.tasks.{name}"): tally
+            for ago in hours
+            for name in range(NAMES)
+        }
+    )
 
 
 def _milliseconds(act: Callable[[], object]) -> float:

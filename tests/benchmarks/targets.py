@@ -81,6 +81,8 @@ TARGETS = {
             "page_nothing": "a search for what none has",
         }.items()
     },
+    "page_live": Target("the admin's live page", "ms", at_most={"": 300}),
+    "page_live_part": Target("the part of it that is refreshed", "ms", at_most={"": 300}),
     "page_statements": Target("statements of a page, at most", at_most={"": 15}),
     "page_per_rows": Target("the list beside its rows from the ORM"),
 }

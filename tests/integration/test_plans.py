@@ -19,7 +19,14 @@ from leek.api import using
 from leek.leases import register
 from leek.models import FailedTasks, Gates, QueuedTasks, Servers, State, SuccessTasks
 from leek.upkeep import FailedFilter
-from tests.many_rows import add_deferred, add_failed, add_finished, add_ready
+from tests.many_rows import (
+    LONG_TABLES,
+    add_deferred,
+    add_failed,
+    add_finished,
+    add_ready,
+    analyze,
+)
 from tests.site.tasks import noop
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_version]
@@ -27,7 +34,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.any_version]
 SUCCEEDED, FAILED, FAR_FUTURE, FLOOD = 750_000, 250_000, 100_000, 100_000
 EITHER = "leek_ready(_by_queue)?"  # both are good for a claim of several queues
 LIMIT = "limit:a.b"
-LONG_TABLES = {model._meta.db_table for model in (QueuedTasks, SuccessTasks, FailedTasks)}
 
 
 class Access(NamedTuple):
@@ -64,15 +70,6 @@ def fill() -> None:
     )
     Gates.objects.create(name=LIMIT, capacity=20, used_at=now)
     analyze()
-
-
-def analyze() -> None:
-    """Have database servers learn what the tables hold, as they do by themselves in time."""
-    if connection.vendor == "sqlite":
-        return  # it does not learn
-    with connection.cursor() as cursor:
-        for table in LONG_TABLES:
-            cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
 
 
 def plan(sql: str) -> list[dict[str, Any]]:

@@ -13,14 +13,16 @@ from leek.exceptions import TaskTimeout
 def install() -> None:
     """Have every record made from now on tell of its task and its request.
 
-    What makes records at present, be it the site's own factory, goes on making them.
+    What makes records at present, be it the site's own factory, goes on making them. Where that is
+    done again, as when Django sets its apps up anew, each record is told of and kept once.
     """
     make = logging.getLogRecordFactory()
 
     def make_and_tell(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        _try(_tell, record)
-        _try(collect, record)
+        if not hasattr(record, "leek_task_id"):
+            _try(_tell, record)
+            _try(collect, record)
         return record
 
     logging.setLogRecordFactory(make_and_tell)

@@ -55,6 +55,12 @@ def test_a_line_has_time_level_logger_and_message() -> None:
     assert found.characters == len(time) + len("WARNINGshop1 of 2")
 
 
+@pytest.mark.usefixtures("factory")
+def test_a_line_is_collected_once_where_the_apps_are_set_up_twice() -> None:
+    log_context.install()
+    assert messages(lambda: logger.warning("mine")) == ["mine"]
+
+
 def test_nothing_is_collected_where_nothing_is_logged() -> None:
     assert logged_by(lambda: None) is None
 

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 from environ import Env
 
+from leek import path_kinds
 from leek import setting_kinds as kinds
 from leek.schedule_setting import SCHEDULE
 from leek.setting_kinds import Kind, WrongPart
@@ -109,9 +110,9 @@ class Config:
     HINT_TIMEOUT = Setting(0.25, kinds.PERIOD)
     DATABASE = Setting(None, kinds.ALIAS)
     SERIALIZER = Setting("auto", kinds.choice("auto", "json", "pickle"))
-    ALIASES = Setting({}, kinds.ALIASES)
-    EMAIL_BACKEND = Setting("django.core.mail.backends.smtp.EmailBackend", kinds.MAIL_BACKEND)
-    CONTEXT = Setting([], kinds.VARIABLES)
+    ALIASES = Setting({}, path_kinds.ALIASES)
+    EMAIL_BACKEND = Setting("django.core.mail.backends.smtp.EmailBackend", path_kinds.MAIL_BACKEND)
+    CONTEXT = Setting([], path_kinds.VARIABLES)
     EAGER = Setting(False, kinds.FLAG)
     RUNSERVER = Setting(False, kinds.FLAG)
     WORKERS = Setting(1, kinds.COUNT)

@@ -24,7 +24,7 @@ from django.utils import timezone, translation
 
 from leek.conf import config
 from leek.exceptions import InvalidTask
-from leek.setting_kinds import variable_at
+from leek.path_kinds import variable_at
 from leek.tagged_json import NotExact, encode
 
 request_id: ContextVar[str | None] = ContextVar("leek_request_id", default=None)

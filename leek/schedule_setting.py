@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings as django_settings
 
 from leek import setting_kinds as kinds
+from leek.path_kinds import DOTTED_PATH
 from leek.schedule import CATCH_UP, EPOCH, Cron, Every, Schedule
 from leek.setting_kinds import Kind, WrongPart
 
@@ -42,7 +43,7 @@ def _kwargs(value: Any) -> dict[str, Any]:
 
 
 _KINDS: dict[str, Kind[Any]] = {
-    "task": kinds.DOTTED_PATH,
+    "task": DOTTED_PATH,
     "every": Kind("seconds: a number above 0 (from 0.001), or a timedelta", _interval),
     "cron": Kind('a text such as "0 3 * * *"', kinds.TEXT.accept),
     "args": Kind("a list", _args),
@@ -81,7 +82,7 @@ def _check_keys(place: str, entry: Mapping[Any, Any]) -> None:
             remedy = f'Did you mean "{near[0]}"?' if near else f"Known keys: {', '.join(_KINDS)}."
             raise WrongPart(f'{place} has an unknown key, "{key}".', remedy)
     if "task" not in entry:
-        raise WrongPart(f'{place} has no "task".', f"Set it to {kinds.DOTTED_PATH.expected}.")
+        raise WrongPart(f'{place} has no "task".', f"Set it to {DOTTED_PATH.expected}.")
     if ("every" in entry) == ("cron" in entry):
         number = "both" if "every" in entry else "neither"
         raise WrongPart(f'{place} has {number} of "every" and "cron".', "Give one of the two.")

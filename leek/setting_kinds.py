@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings as django_settings
-from django.utils.module_loading import import_string
 from environ import Env
 
 from leek.conditions import SERVICES, service_named
-from leek.queues import Queues, check_entry
+from leek.queues import LONGEST_NAME, Queues, check_entry
 
 T = TypeVar("T")
 
@@ -95,7 +93,7 @@ def _parse_names(text: str) -> list[str]:
 
 
 def _queue(value: Any) -> str:
-    if len(text := _text(value)) > 100:
+    if len(text := _text(value)) > LONGEST_NAME:
         raise ValueError(value)
     return text
 
@@ -133,25 +131,6 @@ def _words(value: Any) -> list[str]:
     return [*map(_text, value)]
 
 
-def _aliases(value: Any) -> dict[str, str]:
-    """Accept paths by their former paths; one step leads from any of these to the present one."""
-    if not isinstance(value, dict) or not value.keys().isdisjoint(value.values()):
-        raise ValueError(value)
-    return {_path(former): _path(present) for former, present in value.items()}
-
-
-def _path(value: Any) -> str:
-    names = _text(value).split(".")
-    if len(names) < 2 or not all(name.isidentifier() for name in names):
-        raise ValueError(value)
-    return str(value)
-
-
-def _parse_pairs(text: str) -> dict[str, str]:
-    pairs = [pair.split("=") for pair in _parse_names(text)]
-    return {former.strip(): present.strip() for former, present in pairs}
-
-
 def _parse_queues(text: str) -> list[str] | dict[str, int]:
     """Return the entries; with their weights if one has any, 1 where it is left out."""
     entries = _parse_names(text)
@@ -164,44 +143,6 @@ def _parse_queues(text: str) -> list[str] | dict[str, int]:
             raise ValueError(text)
         weights[name] = COUNT.accept(int(weight))
     return weights
-
-
-def variable_at(path: str) -> ContextVar[Any]:
-    """Return the context variable at a dotted path; raise where there is none."""
-    found = import_string(path)
-    if not isinstance(found, ContextVar):
-        raise TypeError(f"{path} is no ContextVar but {found!r}")
-    return found
-
-
-def _variables(value: Any) -> list[tuple[str, ContextVar[Any]]]:
-    if not isinstance(value, list | tuple):
-        raise ValueError(value)
-    return [(path, _variable(path)) for path in map(_path, value)]
-
-
-def _variable(path: str) -> ContextVar[Any]:
-    try:
-        return variable_at(path)
-    except Exception as error:
-        raise WrongPart(
-            f" names {path}, which is no context variable: {type(error).__name__}: {error}",
-            "Name contextvars.ContextVar objects of modules that can be imported.",
-        ) from error
-
-
-def _mail_backend(value: Any) -> str:
-    path = _path(value)
-    try:
-        found = import_string(path)
-    except Exception as error:
-        raise WrongPart(
-            f" is {path!r}, which does not import: {type(error).__name__}: {error}",
-            "Name a mail backend, as Django's EMAIL_BACKEND does.",
-        ) from error
-    if not isinstance(found, type):
-        raise TypeError(value)
-    return path
 
 
 def _token_or_none(value: Any) -> str | None:
@@ -237,8 +178,7 @@ NUMBER = Kind("a whole number from 0", _number(0), int)
 COUNT = Kind("a whole number from 1", _number(1), int)
 LINES = Kind("a whole number from 0 to 1000", _number(0, 1000), int)
 PRIORITY = Kind("a whole number from -100 to 100", _number(-100, 100), int)
-QUEUE = Kind("a name of 1 to 100 characters", _queue)
-DOTTED_PATH = Kind('a dotted path such as "shop.tasks.send"', _path)
+QUEUE = Kind(f"a name of 1 to {LONGEST_NAME} characters", _queue)
 SECONDS = Kind("seconds: a number from 0, or a timedelta", _seconds, float)
 PERIOD = Kind("seconds: a number above 0 and up to a day, or a timedelta", _period, float)
 AGE_OR_NONE = Kind(f"{SECONDS.expected}; or None for never", _seconds_or_none, float)
@@ -251,14 +191,9 @@ QUEUES = Kind(
     _parse_queues,
 )
 WORDS = Kind("a list of texts", _words, _parse_names)
-VARIABLES = Kind("a list of dotted paths of context variables", _variables, _parse_names)
 TOKEN_OR_NONE = Kind(
     "a text without line breaks, or white space around it, that nobody can guess"
     " (secrets.token_urlsafe() makes one), or None to keep health and metrics closed",
     _token_or_none,
 )
 ALIAS = Kind("the alias of one of DATABASES, or None", _alias_or_none)
-MAIL_BACKEND = Kind("the dotted path of a mail backend", _mail_backend)
-ALIASES = Kind(
-    "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs
-)

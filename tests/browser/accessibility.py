@@ -1,6 +1,6 @@
 """What a page owes to those who see little, use no mouse or have a small window."""
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from tests.browser.visitor import LIGHT, Visitor
@@ -39,6 +39,6 @@ def keyboard_faults(visitor: Visitor, part: str = "body") -> list[str]:
         )
         if is_so
     ]
-    places = [step["place"] for step in went]
-    turns = sum(later <= earlier for earlier, later in pairwise(places))
-    return faults + ["Tab goes back and forth"] * (turns > 1)
+    places = [place for place, _ in groupby(step["place"] for step in went)]  # a focus given anew
+    turns = sum(later < earlier for earlier, later in pairwise(places))
+    return faults + [f"Tab goes back and forth: {places}"] * (turns > 1)

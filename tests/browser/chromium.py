@@ -45,6 +45,8 @@ def running(folder: Path) -> Iterator[Chrome]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     environment = {**os.environ, "TMPDIR": str(folder)}
     driver = Chrome(options, Service(_program("ChromeDriver"), env=environment))
+    # A window that gets the focus with the first key tells the page twice what that led to.
+    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     try:
         yield driver
     finally:

@@ -102,6 +102,20 @@ def test_trouble_with_the_keyboard_is_found(
     assert any(found.startswith(fault) for found in keyboard_faults(visitor))
 
 
+def test_a_window_that_gets_the_focus_during_the_round_is_no_trouble(visitor: Visitor) -> None:
+    show(
+        visitor,
+        """
+        <a href="#" id="first">One</a> <a href="#">Two</a> <a href="#">Three</a>
+        <script>
+        const giveAnew = () => { first.blur(); first.focus(); };
+        first.addEventListener("focusin", giveAnew, { once: true });
+        </script>
+        """,
+    )
+    assert keyboard_faults(visitor) == []
+
+
 def test_a_failed_script_and_a_failed_request_are_noticed(visitor: Visitor) -> None:
     show(visitor, "<script>missing()</script><img alt='' src='http://example.com/a.png'>")
     failed_script, failed_request = sorted(visitor.errors(), key=lambda error: "http" in error)

@@ -8,28 +8,34 @@ import logging
 import threading
 import traceback
 from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from leek.exceptions import TaskTimeout
-from leek.outcome import Logged
+from leek.outcome import Line, Logged
 
 LONGEST_MESSAGE, LONGEST_ERROR, LONGEST_NAME = 1_000, 300, 255  # characters
+LONGEST_LINE = len("2026-11-29T01:02:03.000004+00:00") + 2 * LONGEST_NAME + LONGEST_MESSAGE
 LEFT_OUT = {"leek", "django.tasks", "django_tasks", None}  # tell of tasks; None: from elsewhere
 
 _collector: ContextVar["AttemptLog | None"] = ContextVar("leek_attempt_log", default=None)
 
 
 class AttemptLog:
-    """Takes log records, from any thread, and keeps the latest `limit` of them as text."""
+    """Takes log records, from any thread, and keeps the latest `limit` of them as text.
 
-    __slots__ = ("_limit", "_lines", "_lock", "_number")
+    `on_line` is told of each, with its number from 0.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_limit", "_lines", "_lock", "_number", "_on_line")
+
+    def __init__(self, limit: int, on_line: Callable[[int, Line], None] | None = None) -> None:
         self._limit = limit
-        self._lines: deque[tuple[str, str, str, str]] = deque(maxlen=limit)
+        self._on_line = on_line
+        self._lines: deque[Line] = deque(maxlen=limit)
         self._number = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may log while a line is added
 
     def collect(self) -> None:
         """Take what is logged from now on in the context that is current."""
@@ -39,8 +45,10 @@ class AttemptLog:
         """Keep a record as it is now: its arguments may change, or be large."""
         line = _line(record)
         with self._lock:
+            number, self._number = self._number, self._number + 1
             self._lines.append(line)
-            self._number += 1
+            if self._on_line:
+                self._on_line(number, line)
 
     @property
     def logged(self) -> Logged | None:
@@ -57,9 +65,9 @@ def collect(record: logging.LogRecord) -> None:
         log.add(record)
 
 
-def _line(record: logging.LogRecord) -> tuple[str, str, str, str]:
+def _line(record: logging.LogRecord) -> Line:
     when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-    name, level = _storable(record.name[:LONGEST_NAME]), record.levelname[:LONGEST_NAME]
+    level, name = (_storable(text[:LONGEST_NAME]) for text in (record.levelname, record.name))
     return when, level, name, _storable(_message(record))
 
 

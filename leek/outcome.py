@@ -68,13 +68,13 @@ class ErrorReport:
         return error
 
 
+Line = tuple[str, str, str, str]  # of a log: the time, the level, the logger's name, the message
+
+
 class Logged(NamedTuple):
-    """What the task logged, as `leek.models.AttemptLogs` has it: lines, and how many came before.
+    """What the task logged, as `leek.models.AttemptLogs` has it; `omitted` lines came before."""
 
-    A line is the time, the level, the logger's name and the message.
-    """
-
-    lines: tuple[tuple[str, str, str, str], ...]
+    lines: tuple[Line, ...]
     omitted: int
 
     @property
@@ -129,11 +129,17 @@ CANCELLED = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
 
 
 def cancelled(
-    claimed: Claimed, started_at: datetime, finished_at: datetime, *, has_begun: bool
+    claimed: Claimed,
+    started_at: datetime,
+    finished_at: datetime,
+    *,
+    has_begun: bool,
+    logged: Logged | None = None,
 ) -> Failure:
     """Return the outcome of a task that was cancelled: it is not tried again."""
     when = "while it ran" if has_begun else "before it began"
-    return Failure(claimed, started_at, finished_at, ErrorReport(CANCELLED, f"cancelled {when}"))
+    error = ErrorReport(CANCELLED, f"cancelled {when}")
+    return Failure(claimed, started_at, finished_at, error, logged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,7 @@ class Crash:
     how: str
     max_crashes: int
     was_alone: bool = False
+    logged: Logged | None = None
 
     @property
     def crashes(self) -> int:
@@ -198,4 +205,5 @@ class Undone:
     finished_at: datetime
 
 
-Outcome = Success | Retry | Failure | Crash | Blocked | Undone
+Ended = Success | Retry | Failure | Crash  # of an attempt that counts, and may have logged
+Outcome = Ended | Blocked | Undone

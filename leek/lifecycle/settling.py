@@ -17,7 +17,7 @@ from leek.models import (
     SuccessTasks,
     queue_database,
 )
-from leek.outcome import Blocked, Claimed, Crash, Failure, Outcome, Retry, Success
+from leek.outcome import Blocked, Claimed, Crash, Ended, Failure, Outcome, Retry, Success
 
 ATTEMPTS_KEPT = 20  # of each task, the latest that failed, besides the first
 LONGEST_MESSAGE, LONGEST_TRACEBACK = 1_000, 10_000  # characters of each
@@ -200,7 +200,7 @@ def _record_logs(outcomes: Sequence[Outcome]) -> None:
         [
             (ended.claimed.id, ended.claimed.attempt, json.dumps(logged.lines), logged.omitted)
             for ended in outcomes
-            if isinstance(ended, Success | Retry | Failure) and (logged := ended.logged)
+            if isinstance(ended, Ended) and (logged := ended.logged)
         ],
     )
 

@@ -1,7 +1,8 @@
 """The start of the process that a Worker has for its tasks alone.
 
 It is spawned by `leek.server.isolation`. Over a pipe it gets the server's command line and, once
-Django is set up, the executor; then it says that it is ready for tasks.
+Django is set up, the executor; then it says that it is ready for tasks. What they log it keeps in a
+file that is the server's as well.
 """
 
 import ctypes
@@ -20,10 +21,10 @@ _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _OUT_OF_MEMORY_SCORE = "500"  # from -1000 to 1000, the first to go
 
 
-def main(descriptor: int) -> None:
+def main(pipe_descriptor: int, log_descriptor: int) -> None:
     """Run the tasks that come through the pipe, until it is closed at the other end."""
     _die_with_the_server()
-    pipe = Connection(descriptor)
+    pipe = Connection(pipe_descriptor)
     with on_stop_signals(lambda: None, -1):  # only the server decides when this process ends
         sys.argv = _next_from(pipe)
         django.setup()
@@ -31,7 +32,7 @@ def main(descriptor: int) -> None:
         from leek.server.child_loop import Child
 
         name_tasks_on_stderr()
-        Child(pipe, _next_from(pipe)).run()
+        Child(pipe, _next_from(pipe), log_descriptor).run()
 
 
 def _next_from(pipe: Connection) -> Any:

@@ -19,7 +19,8 @@ from queue import SimpleQueue
 
 from leek.conditions import Conditions
 from leek.connections import close_connections, keep_caches, refresh_connections
-from leek.outcome import Claimed, Outcome, Progress
+from leek.outcome import Claimed, Failure, Outcome, Progress, Retry
+from leek.server.child_log import ChildLog
 from leek.server.executor import Attempt, Executor
 from leek.server.progress import ProgressKeeper
 from leek.server.service import Outage, distrust_after
@@ -37,7 +38,7 @@ class Announcement:
 
     conditions: Conditions
     timeout: float | None
-    when_killed: Outcome
+    when_killed: Retry | Failure
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,11 @@ class Report:
 class Child:
     """Runs tasks in the main thread, and ends at once when the server does."""
 
-    def __init__(self, pipe: Connection, executor: Executor) -> None:
+    def __init__(self, pipe: Connection, executor: Executor, log_descriptor: int) -> None:
         self._pipe = pipe
         self._progress = ProgressKeeper(Outage(), self._send_progress, PROGRESS_INTERVAL)
-        self._executor = replace(executor, on_progress=self._progress.note)
+        log = ChildLog(log_descriptor, executor.log_lines)
+        self._executor = replace(executor, on_progress=self._progress.note, on_line=log.keep)
         self._sending = threading.Lock()
         self._messages: SimpleQueue[Claimed | bool | None] = SimpleQueue()
         self._is_busy = False

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from django.utils import timezone
@@ -189,5 +189,5 @@ class Coroutines(Service):
 def _cancelled(run: Run) -> Outcome:
     """Return the outcome of a task that was cancelled."""
     attempt, has_begun = run.attempt, run.task is not None
-    ended = cancelled(attempt.claimed, attempt.started_at, timezone.now(), has_begun=has_begun)
-    return replace(ended, logged=attempt.log.logged)
+    claimed, started_at, logged = attempt.claimed, attempt.started_at, attempt.log.logged
+    return cancelled(claimed, started_at, timezone.now(), has_begun=has_begun, logged=logged)

@@ -20,7 +20,7 @@ from leek.contracts import Contract
 from leek.current import CurrentTask, enter
 from leek.database import is_transient
 from leek.exceptions import CallableNotFound, TaskTimeout
-from leek.outcome import Claimed, Crash, Failure, Outcome, Progress, Retry, Success, Undone
+from leek.outcome import Claimed, Crash, Failure, Line, Outcome, Progress, Retry, Success, Undone
 from leek.policy import Policy, Terms
 from leek.reading import read
 from leek.server.atomic import run_atomically
@@ -73,7 +73,7 @@ class Executor:
     waits whose callable does not import. At the `max_crashes`th crash a task fails. `aliases` has
     the present paths of callables by former ones. Without `limits_time` somebody else sees to it.
     With `tries_once` no task is tried again. `on_progress` is told of the progress of tasks. Of
-    what each attempt logs `log_lines` are kept.
+    what each attempt logs `log_lines` are kept; `on_line` is told of each line and its number.
     """
 
     terms: Terms
@@ -85,6 +85,7 @@ class Executor:
     tries_once: bool = False
     on_progress: Callable[[Progress], None] | None = None
     log_lines: int = 0
+    on_line: Callable[[Claimed, int, Line], None] | None = None
 
     def run(self, claimed: Claimed) -> Outcome:
         """Read the task, run it, and tell how it ended."""
@@ -136,7 +137,7 @@ class Executor:
 
     def timed_out(
         self, claimed: Claimed, started_at: datetime, attempt: Attempt | None = None
-    ) -> Outcome:
+    ) -> Retry | Failure:
         """Tell what follows where the process is killed because the task takes too long.
 
         Without an `attempt` it took too long to read it.
@@ -145,7 +146,7 @@ class Executor:
         error = TaskTimeout(f"{excess(terms.timeout or 0)}, and its process was killed")
         return _after_error(claimed, started_at, terms, error)
 
-    def crashed(self, claimed: Claimed, started_at: datetime, how: str) -> Outcome:
+    def crashed(self, claimed: Claimed, started_at: datetime, how: str) -> Crash:
         """Tell what follows the death of a process that ran nothing but this task."""
         return Crash(claimed, started_at, timezone.now(), how, self.max_crashes, was_alone=True)
 
@@ -201,7 +202,7 @@ class Executor:
         task, contract, terms, conditions = reading
         if self.tries_once:
             terms = terms.changed_by(_ONCE)
-        log = AttemptLog(self.log_lines)
+        log = AttemptLog(self.log_lines, self.on_line and partial(self.on_line, claimed))
         return Attempt(claimed, task, started_at, process, contract, terms, conditions, log)
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:

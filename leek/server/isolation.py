@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from leek.conditions import Conditions
 from leek.exceptions import LeekError
-from leek.outcome import Claimed, Outcome, Progress
+from leek.outcome import Claimed, Failure, Outcome, Progress, Retry
 from leek.server.admission import Admission
+from leek.server.child_log import ChildLog, new_file
 from leek.server.child_loop import READY, Announcement, Report
 from leek.server.executor import Executor
 from leek.server.journal import journal
@@ -42,12 +43,14 @@ class ChildLimits:
 
 
 class ChildProcess:
-    """A spawned process that runs `leek.server.child`, and the pipe to it."""
+    """A spawned process that runs `leek.server.child`, the pipe to it and what its tasks log."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_lines: int) -> None:
         self.tasks = 0
         self.memory = 0
-        self._process, self._pipe = spawn("leek.server.child")
+        with new_file(log_lines) as descriptor:
+            self.log = ChildLog(descriptor, log_lines)
+            self._process, self._pipe = spawn("leek.server.child", descriptor)
 
     @property
     def is_alive(self) -> bool:
@@ -180,12 +183,16 @@ class Isolation:
         with self._lock:
             if self._is_abandoned:
                 raise ChildUnavailable("the server is being stopped")
-            self._child = ChildProcess()
+            self._child = ChildProcess(self._executor.log_lines)
             self._is_starting = True
             return self._child
 
     def _answer(
-        self, child: ChildProcess, claimed: Claimed, limit: float | None, when_killed: Outcome
+        self,
+        child: ChildProcess,
+        claimed: Claimed,
+        limit: float | None,
+        when_killed: Retry | Failure,
     ) -> Outcome | Announcement:
         """Return how a task has ended, or what the server has to see to before it begins."""
         try:
@@ -193,7 +200,8 @@ class Isolation:
         except TimeoutError:
             child.kill()
             self.close()
-            return replace(when_killed, finished_at=timezone.now())
+            logged = child.log.logged_by(claimed)
+            return replace(when_killed, finished_at=timezone.now(), logged=logged)
         except Exception:  # noqa: BLE001 (whatever a task may send through the pipe)
             return self._crashed(child, claimed, when_killed.started_at)
         if isinstance(answer, Announcement):
@@ -232,7 +240,8 @@ class Isolation:
         child.kill()  # what the task has started would run beside its next attempt
         if self._is_abandoned:
             raise ChildUnavailable("the server is being stopped")
-        return self._executor.crashed(claimed, started_at, how)
+        crash = self._executor.crashed(claimed, started_at, how)
+        return replace(crash, logged=child.log.logged_by(claimed))
 
     def _is_used_up(self, child: ChildProcess) -> bool:
         """Tell whether the process has run enough tasks, or holds too much memory."""

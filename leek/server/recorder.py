@@ -11,7 +11,7 @@ from django import db
 
 from leek import lifecycle
 from leek.database import is_transient
-from leek.outcome import Blocked, Crash, ErrorReport, Failure, Outcome, Retry, Success, Undone
+from leek.outcome import Blocked, Crash, Ended, ErrorReport, Failure, Outcome, Retry, Success
 from leek.server.alarm import Alarm
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal, log_refused
@@ -190,7 +190,7 @@ class Recorder(Service):
         except db.Error as error:
             if is_transient(error):
                 raise
-            if not isinstance(outcome, Crash | Blocked | Undone) and outcome.logged:
+            if isinstance(outcome, Ended) and outcome.logged:
                 return self._settle_alone(replace(outcome, logged=None))
             report = ErrorReport(
                 type=f"{type(error).__module__}.{type(error).__qualname__}",
@@ -209,11 +209,10 @@ def _weight(outcome: Outcome) -> int:
 
 def _text(outcome: Outcome) -> int:
     """Return how many characters are stored of an outcome, at most."""
-    if isinstance(outcome, Blocked | Undone):
+    if not isinstance(outcome, Ended):
         return 0
     if isinstance(outcome, Success):
         own = len(outcome.result or "")
     else:
         own = len(outcome.error.message) + len(outcome.error.traceback)
-    logged = None if isinstance(outcome, Crash) else outcome.logged
-    return own + logged.characters if logged else own
+    return own + outcome.logged.characters if outcome.logged else own

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from leek.connections import keep_caches, refresh_connections
-from leek.outcome import Claimed, Crash, Outcome, Success, Undone, cancelled
+from leek.outcome import Claimed, Crash, Ended, Outcome, Success, Undone, cancelled
 from leek.server.admission import Admission
 from leek.server.backlog import Backlog
 from leek.server.cancelling import Cancellations
@@ -147,9 +147,10 @@ class Worker(Service):
                 return cancelled(claimed, began, timezone.now(), has_begun=True)
             raise
         is_stored = isinstance(outcome, Success) and outcome.is_stored
-        if self._shared.cancellations.end(claimed.id) and not is_stored:
-            return cancelled(claimed, began, timezone.now(), has_begun=True)
-        return outcome
+        if not self._shared.cancellations.end(claimed.id) or is_stored:
+            return outcome
+        logged = outcome.logged if isinstance(outcome, Ended) else None
+        return cancelled(claimed, began, timezone.now(), has_begun=True, logged=logged)
 
     def _run_here(self, claimed: Claimed) -> Outcome | None:
         """Run a task in this thread; hand it over if it is async, where that is still possible."""

@@ -162,7 +162,7 @@ def test_the_children_of_a_killed_server_end_with_it(
 @pytest.mark.any_database
 @pytest.mark.parametrize("number", range(3))
 def test_a_child_whose_server_ends_before_it_is_ready_says_nothing(number: int) -> None:
-    child, pipe = spawn("leek.server.child", stderr=subprocess.PIPE)
+    child, pipe = spawn("leek.server.child", -1, stderr=subprocess.PIPE)
     with child, pipe:
         executor = Executor(Terms(RetryPolicy(1, 0, 0)), "auto", park_for=0)
         for message in (sys.argv, executor)[:number]:

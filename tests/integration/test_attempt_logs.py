@@ -134,19 +134,37 @@ def test_a_thread_with_the_context_of_the_task_belongs_to_it(start_server: Start
     assert logs(row) == {1: ["They say mine"]}
 
 
+@in_every_place
 @pytest.mark.logs_errors
-def test_a_task_that_takes_too_long_in_its_thread_keeps_its_log(start_server: StartServer) -> None:
-    start_server(LEEK_TIMEOUT="0.3", LEEK_MAX_RETRIES="1")
+def test_a_task_that_takes_too_long_keeps_its_log(
+    start_server: StartServer, arguments: tuple[str, ...]
+) -> None:
+    start_server(*arguments, LEEK_TIMEOUT="0.3", LEEK_MAX_RETRIES="1")
     row = push_task_to_queue(tasks.log_and_stay)
     with pytest.raises(TaskFailed, match="TaskTimeout"):
         row.wait(60)
     assert logs(row) == {1: ["They say I stay"]}
 
 
+@pytest.mark.logs_errors
+def test_a_task_that_kills_its_process_keeps_the_end_of_its_log(start_server: StartServer) -> None:
+    start_server("--isolate", LEEK_MAX_CRASHES="2", LEEK_LOG_LINES="3")
+    row = push_task_to_queue(tasks.log_and_die, 5)
+    others = push_many([(tasks.noop, (), {})] * 5)
+    with pytest.raises(TaskFailed, match="WorkerLost"):
+        row.wait(60)
+    assert logs(row) == {1: ["2", "3", "4"], 2: ["2", "3", "4"]}
+    assert set(AttemptLogs.objects.values_list("omitted", flat=True)) == {2}
+    for other in others:
+        other.wait(60)
+        assert logs(other) == {}
+
+
+@in_every_place
 def test_an_async_task_that_is_cancelled_keeps_its_log(
-    start_server: StartServer, tmp_path: Path
+    start_server: StartServer, arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
-    start_server()
+    start_server(*arguments)
     gate = tmp_path / "gate"
     row = push_task_to_queue(tasks.log_and_wait_slowly, str(gate))
     wait_until(Path(f"{gate}.begun").exists, "the start")

@@ -484,6 +484,12 @@ def log_and_stay() -> None:
         pass
 
 
+def log_and_die(lines: int) -> None:
+    """Log so many warnings, then die of a signal."""
+    log_often(lines)
+    signal_itself(signal.SIGKILL)
+
+
 def advance(gate: str, *values: int | None) -> None:
     """Tell its progress, then run until the file `gate` is there, and tell that it is done."""
     progress(*values)  # type: ignore[arg-type]

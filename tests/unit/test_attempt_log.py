@@ -14,7 +14,7 @@ import pytest
 from leek import log_context
 from leek.attempt_log import LONGEST_MESSAGE, AttemptLog
 from leek.exceptions import TaskTimeout
-from leek.outcome import Logged
+from leek.outcome import Line, Logged
 
 logger = logging.getLogger("shop")
 
@@ -199,6 +199,25 @@ def test_what_no_database_stores_is_replaced() -> None:
     ((*_, message),) = log.logged.lines
     assert message == "nul \ufffd, half ?, whole \U0001f600"
     json.dumps(message).encode()
+
+
+def test_what_is_logged_while_a_line_is_added_is_a_line_of_its_own() -> None:
+    def answer_the_first(number: int, _: Line) -> None:
+        told.append(number)
+        if number == 0:
+            logger.warning("second")
+
+    told: list[int] = []
+    log = AttemptLog(5, answer_the_first)
+
+    def run() -> None:
+        log.collect()
+        logger.warning("first")
+
+    Context().run(run)
+    assert log.logged
+    assert [message for *_, message in log.logged.lines] == ["first", "second"]
+    assert (told, log.logged.omitted) == ([0, 1], 0)
 
 
 class Unfit:

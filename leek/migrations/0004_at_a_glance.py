@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='servers',
             name='running',
-            field=models.JSONField(default=dict, verbose_name='running'),
+            field=models.JSONField(db_default={}, default=dict, verbose_name='running'),
         ),
         migrations.CreateModel(
             name='AttemptLogs',

@@ -21,7 +21,7 @@ class Servers(QueueModel):
     pid = models.PositiveIntegerField(_("process id"))
     workers = models.PositiveIntegerField(_("workers"))
     queues = models.JSONField(_("queues"), null=True)
-    running = models.JSONField(_("running"), default=dict)
+    running = models.JSONField(_("running"), default=dict, db_default={})
     started_at = models.DateTimeField(_("started at"))
     expires_at = models.DateTimeField(_("expires at"))
 

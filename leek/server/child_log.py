@@ -66,10 +66,10 @@ class ChildLog:
             task, claim, number, length = _HEADER.unpack_from(self._map, start)
             if (task, claim) == (claimed.id, claimed.claim):
                 begin = start + _HEADER.size
-                time, level, name, message = (
-                    self._map[begin : begin + length].decode().split(_SEPARATOR)
-                )
-                yield number, (time, level, name, message)
+                with suppress(ValueError):  # what has crashed may have written anything anywhere
+                    parts = self._map[begin : begin + length].decode().split(_SEPARATOR)
+                    time, level, name, message = parts
+                    yield number, (time, level, name, message)
 
 
 def _size(lines: int) -> int:

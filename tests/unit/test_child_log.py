@@ -1,5 +1,6 @@
 """What a child process logs, as its server reads it afterwards."""
 
+import mmap
 import os
 import signal
 import subprocess
@@ -79,6 +80,16 @@ def test_a_line_that_was_begun_and_not_ended_is_left_out() -> None:
     with pytest.raises(IndexError):  # what breaks off here is the mapping, not the process
         log.keep(claimed(), 3, line("x" * 10_000))
     assert log.logged_by(claimed()) == Logged((line("0"),), 0)
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"\0"], ids=["no text", "other parts"])
+def test_a_line_that_was_damaged_is_left_out(damage: bytes) -> None:
+    with new_file(2) as descriptor:
+        log, memory = ChildLog(descriptor, 2), mmap.mmap(descriptor, 0)
+    for number, message in enumerate(["first", "second"]):
+        log.keep(claimed(), number, line(message))
+    memory[memory.find(b"first")] = damage[0]
+    assert log.logged_by(claimed()) == Logged((line("second"),), 1)
 
 
 @pytest.mark.parametrize("lines", [0, 3])

@@ -14,6 +14,7 @@ import pytest
 from leek import client
 from leek.api import push_task_to_queue
 from leek.conf import protocol_secrets
+from leek.models import Tallies
 from leek.protocol import (
     WRONG_SECRET,
     Reply,
@@ -26,7 +27,7 @@ from leek.protocol import (
 from leek.server.conversation import MOST_SLOW
 from leek.server.listener import MOST_SILENT, Listener
 from tests.conftest import StartServer
-from tests.faults.footprint import IS_TOLD, footprint
+from tests.faults.footprint import IS_TOLD, Footprint, footprint
 from tests.faults.troubles import locked_table, uses_wal
 from tests.site import tasks
 from tests.support import LeekServer, wait_until
@@ -103,21 +104,21 @@ def assert_at_work(server: LeekServer) -> None:
     assert client.ask("ping", port=server.port) == (True, "I'm OK")
 
 
-def nothing_is_left(server: LeekServer, before: tuple[int, int]) -> Callable[[], bool]:
-    """Return a condition: no threads and files are there that were not there before."""
+def nothing_is_left(server: LeekServer, before: Footprint) -> Callable[[], bool]:
+    """Return a condition: no threads and connections are there that were not there before."""
 
     def condition() -> bool:
         now = footprint(server.process.pid)
-        return now.threads <= before[0] and now.files <= before[1]
+        return now.threads <= before.threads and now.sockets <= before.sockets
 
     return condition
 
 
-def held_by(server: LeekServer) -> tuple[int, int]:
-    """Return how many threads and files a server that is at work holds."""
+def held_by(server: LeekServer) -> Footprint:
+    """Return what a server that is at work holds, once all its threads have their connections."""
     assert_at_work(server)
-    now = footprint(server.process.pid)
-    return now.threads, now.files
+    wait_until(Tallies.objects.exists, "what the last of them stores")
+    return footprint(server.process.pid)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -177,14 +178,15 @@ def test_who_never_reads_the_reply_holds_nothing(start_server: StartServer) -> N
 
 def test_connections_held_in_silence_keep_nobody_out(start_server: StartServer) -> None:
     server = start_server(**ONLY_HINTS)
-    threads, files = held_by(server)
+    before = held_by(server)
     with ExitStack() as stack:
         for _ in range(3 * MOST_SILENT):
             stack.enter_context(connect(server.port))
         assert_at_work(server)
         now = footprint(server.process.pid)
-        assert now.threads <= threads
-        assert now.files <= files + MOST_SILENT
+        assert now.threads <= before.threads
+        hinting = 1  # the pusher's connection, which is kept for its next hints
+        assert now.sockets <= before.sockets + MOST_SILENT + hinting
         assert client.command("stop", port=server.port).ok
     assert server.wait() == 0
 
@@ -265,7 +267,7 @@ def test_questions_that_a_database_does_not_answer_keep_out_only_their_like(
     start_server: StartServer,
 ) -> None:
     server = start_server()
-    threads, _ = held_by(server)
+    threads = held_by(server).threads
     with ExitStack() as stack, locked_table():
         askers = [stack.enter_context(connect(server.port)) for _ in range(3 * MOST_SLOW)]
         for asker in askers[:MOST_SLOW]:
@@ -394,7 +396,7 @@ def limit_files(server: LeekServer, number: int) -> None:
 @pytest.mark.logs_errors
 def test_a_server_short_of_files_goes_on(start_server: StartServer) -> None:
     server = start_server()
-    _, files = held_by(server)
+    files = held_by(server).files
     limit_files(server, files + 20)
     with ExitStack() as stack:
         for _ in range(60):

@@ -111,9 +111,10 @@ def _delete_finished(ids: Sequence[int]) -> int:
         finished.update(state=F("state"))  # locks them, and begins the transaction with a write
         return finished.only("pk").delete()[1].get(QueuedTasks._meta.label, 0)
     deleted = finished._raw_delete(alias)
-    gone = ~Exists(sets.tasks().filter(pk=OuterRef("task")))
+    # Not as a subquery of the deletions: MariaDB would lock tasks for it, and others than these.
+    gone = set(ids).difference(sets.tasks().filter(pk__in=ids).values_list("pk", flat=True))
     for outcomes in (SuccessTasks, FailedTasks, FailedAttempts, AttemptLogs):
-        outcomes._default_manager.using(alias).filter(gone, task__in=ids)._raw_delete(alias)
+        outcomes._default_manager.using(alias).filter(task__in=gone)._raw_delete(alias)
     return deleted
 
 

@@ -3,9 +3,10 @@
 import threading
 from contextlib import nullcontext
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from leek import lifecycle, upkeep
@@ -141,6 +142,56 @@ def test_two_servers_may_purge_at_a_time() -> None:
         thread.join()
     assert not errors
     assert left() == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="one transaction writes at a time")
+def test_a_purge_needs_no_task_that_another_one_is_deleting() -> None:
+    ids = ended(100, seconds_ago=2 * HOUR)
+    other = Purge(ids[:50])
+
+    def let_the_other_begin(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("DELETE") and SuccessTasks._meta.db_table in sql:
+            other.start()
+            wait_until(other.is_done_or_waits)
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(let_the_other_begin):
+        assert lifecycle.purge(ids[50:]) == 50
+    other.join()
+    assert other.deleted == 50
+    assert left() == []
+
+
+class Purge(threading.Thread):
+    """A purge on a connection of its own."""
+
+    def __init__(self, ids: list[int]) -> None:
+        super().__init__()
+        self.deleted: int | None = None
+        self._ids = ids
+        self._connection_id: int | None = None
+
+    def run(self) -> None:
+        try:
+            connection.ensure_connection()
+            if connection.vendor == "mysql":
+                self._connection_id = connection.connection.thread_id()
+            self.deleted = lifecycle.purge(self._ids)
+        finally:
+            connections.close_all()
+
+    def is_done_or_waits(self) -> bool:
+        """Tell whether it has ended, or waits for a row that somebody else has locked."""
+        if self._connection_id is None:
+            return not self.is_alive()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM information_schema.innodb_trx"
+                " WHERE trx_mysql_thread_id = %s AND trx_state = 'LOCK WAIT'",
+                [self._connection_id],
+            )
+            return cursor.fetchone() is not None or not self.is_alive()
 
 
 def test_a_server_purges_by_itself(start_server: StartServer) -> None:

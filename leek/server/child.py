@@ -1,8 +1,8 @@
 """The start of the process that a Worker has for its tasks alone.
 
-It is spawned by `leek.server.isolation`. Over a pipe it gets the server's command line and, once
-Django is set up, the executor; then it says that it is ready for tasks. What they log it keeps in a
-file that is the server's as well.
+It is spawned by `leek.server.child_process`. Over a pipe it gets the server's command line and,
+once Django is set up, the executor; then it says that it is ready for tasks. What they log it keeps
+in a file that is the server's as well.
 """
 
 import ctypes

@@ -65,8 +65,10 @@ from tests.settings import *
 os.setpgid(0, 0)
 """
 
-# Programs that say by a file that they run, and end when the file "$0" is there.
+# Programs that say by a file that they run, and end when the file "$0" is there: of the signal
+# they have got meanwhile, if there was one, unless they are deaf.
 PROGRAM = 'touch "$0.begun"; until [ -e "$0" ]; do sleep 0.05; done'
+MORTAL_PROGRAM = f"trap 'got=INT' INT; trap 'got=TERM' TERM; {PROGRAM}; trap - $got; kill -$got $$"
 DEAF_PROGRAM = f"trap '' INT TERM; {PROGRAM}"
 
 
@@ -220,9 +222,11 @@ class TestASignalToTheWholeGroup:
     ) -> None:
         server = start_server(**with_settings(tmp_path, LEADING_A_GROUP))
         gate = tmp_path / "gate"
-        row = running(gate, subprocess.run, ["sh", "-c", PROGRAM, str(gate)])
+        row = running(gate, subprocess.run, ["sh", "-c", MORTAL_PROGRAM, str(gate)])
         waiting = push_task_to_queue(tasks.record, "too soon")
         os.killpg(server.process.pid, number)
+        wait_until_stopping(server)  # it may get the signal later than its program
+        gate.touch()
         assert server.wait() == 0
         assert row.wait(60).returncode == -number
         waiting.refresh_from_db()

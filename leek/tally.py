@@ -106,6 +106,15 @@ def slices_of(counted: Mapping[tuple[datetime, str], Tally]) -> dict[Slice, Tall
     return found
 
 
+def tallies_of(outcomes: Iterable[Outcome]) -> dict[Slice, Tally]:
+    """Return the tallies of all slices, made of outcomes whose times have zones."""
+    counted: dict[tuple[datetime, str], Tally] = {}
+    for outcome in outcomes:
+        minute = beginning_of(MINUTE, outcome.finished_at)
+        counted.setdefault((minute, outcome.claimed.name), Tally()).count(outcome)
+    return slices_of(counted)
+
+
 def total(tallies: Iterable[Tally]) -> Tally:
     """Return the sum of tallies."""
     result = Tally()

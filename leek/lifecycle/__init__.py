@@ -36,7 +36,7 @@ from leek.lifecycle.rescuing import Rescued, rescue
 from leek.lifecycle.scheduling import begin_schedules, push_due
 from leek.lifecycle.sets import Superseded
 from leek.lifecycle.settling import begin_with_write, settle, settle_within
-from leek.lifecycle.tallying import add_tallies, forget_tallies
+from leek.lifecycle.tallying import add_tallies, forget_tallies, with_zones
 
 __all__ = [
     "WAITING",
@@ -79,4 +79,5 @@ __all__ = [
     "settle",
     "settle_within",
     "unblock",
+    "with_zones",
 ]

@@ -1,6 +1,7 @@
 """RUNNING ──rescue──► READY, DEFERRED or FAILED: what is done with a dead server's tasks"""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
 from django.db import transaction
@@ -10,8 +11,10 @@ from leek.database import Now
 from leek.lifecycle import sets
 from leek.lifecycle.releasing import release_all
 from leek.lifecycle.settling import settle_crash
+from leek.lifecycle.tallying import add_tallies, with_zones
 from leek.models import Servers, queue_database
 from leek.outcome import Crash
+from leek.tally import tallies_of
 
 
 class Rescued(NamedTuple):
@@ -33,8 +36,9 @@ def rescue(
     Those that it was running crashed with it: at the `max_crashes`th crash a task fails as
     WorkerLost. Where nobody knows what it was running (`was_running` None), all are suspects;
     charged is only the one that was a suspect before, because a server runs these one at a time.
-    Return None, and do nothing, if the lease was renewed in the meantime, or another server was
-    faster.
+    The crashes are counted, each as one that ended before the lease did, however much later the
+    rescue comes. Return None, and do nothing, if the lease was renewed in the meantime, or another
+    server was faster.
     """
     alias = queue_database()
     lease = Servers.objects.using(alias).filter(pk=dead.pk)
@@ -46,6 +50,7 @@ def rescue(
         crashes = _crashes(dead.pk, was_running, max_crashes)
         for crash in crashes:
             settle_crash(crash)
+        add_tallies(tallies_of(with_zones(_as_counted(crash, dead)) for crash in crashes))
         if was_running is None:
             sets.owned(dead.pk).update(suspect=True)
         lost = [crash.claimed.id for crash in crashes if crash.is_last]
@@ -61,3 +66,7 @@ def _crashes(server_id: int, was_running: Collection[int] | None, max_crashes: i
         Crash(claimed, min(claimed.claimed_at, now), now, "died", max_crashes)
         for claimed in sets.as_claimed(owned.filter(**known).order_by("pk"))
     ]
+
+
+def _as_counted(crash: Crash, dead: Servers) -> Crash:
+    return replace(crash, finished_at=min(crash.finished_at, dead.expires_at))

@@ -1,13 +1,15 @@
 """Adds up what the servers have counted of the attempts that ended."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from leek.database import after, as_stored
+from leek.database import after, as_stored, aware
 from leek.models import Tallies, queue_database
+from leek.outcome import Outcome
 from leek.tally import EVER, Slice, Tally
 
 KEPT_FOR = 25 * 3600  # seconds that slices of time are kept, but for the one that never ends
@@ -42,6 +44,20 @@ def forget_tallies() -> int:
     """Delete the slices that are too old to be shown; return how many."""
     old = _rows().exclude(period=EVER).filter(begins_at__lt=after(-KEPT_FOR))
     return old._raw_delete(queue_database())
+
+
+def with_zones(outcome: Outcome) -> Outcome:
+    """Return an outcome of a site without USE_TZ with times that can be subtracted."""
+    return replace(
+        outcome,
+        claimed=outcome.claimed._replace(claimed_at=_in_utc(outcome.claimed.claimed_at)),
+        started_at=_in_utc(outcome.started_at),
+        finished_at=_in_utc(outcome.finished_at),
+    )
+
+
+def _in_utc(time: datetime) -> datetime:
+    return aware(time).astimezone(UTC)
 
 
 def _rows() -> QuerySet[Tallies]:

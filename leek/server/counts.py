@@ -2,10 +2,9 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from leek.database import aware
+from leek import lifecycle
 from leek.outcome import Outcome
 from leek.server.journal import journal
 from leek.tally import MINUTE, Tally, beginning_of, is_counted
@@ -57,7 +56,7 @@ class Counts:
 
     def _count(self, outcome: Outcome) -> None:
         if outcome.finished_at.tzinfo is None:
-            outcome = _with_zones(outcome)
+            outcome = lifecycle.with_zones(outcome)
         if not self._minute <= outcome.finished_at < self._next_minute:
             self._begin_minute(beginning_of(MINUTE, outcome.finished_at))
         name = outcome.claimed.name
@@ -83,17 +82,3 @@ class Counts:
             self._is_dropping = True
             return None
         return self._kept.setdefault(key, Tally())
-
-
-def _with_zones(outcome: Outcome) -> Outcome:
-    """Return an outcome of a site without USE_TZ with times that can be subtracted."""
-    return replace(
-        outcome,
-        claimed=outcome.claimed._replace(claimed_at=_in_utc(outcome.claimed.claimed_at)),
-        started_at=_in_utc(outcome.started_at),
-        finished_at=_in_utc(outcome.finished_at),
-    )
-
-
-def _in_utc(time: datetime) -> datetime:
-    return aware(time).astimezone(UTC)

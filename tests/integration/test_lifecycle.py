@@ -14,8 +14,9 @@ from leek import agenda, leases, lifecycle, status
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
 from leek.lifecycle import PushedBack
-from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks
+from leek.models import FailedTasks, QueuedTasks, Servers, State, SuccessTasks, Tallies
 from leek.outcome import Claimed, Crash, ErrorReport, Failure, Outcome, Retry, Success
+from leek.tally import EVER, HOUR
 from tests.site.tasks import add, noop
 
 pytestmark = pytest.mark.django_db
@@ -414,6 +415,20 @@ class TestRescue:
         assert (row.state, row.crashes, row.tries) == (State.FAILED, 3, 0)
         assert row.exception is not None
         assert row.exception.type == "leek.exceptions.WorkerLost"
+
+    def test_counts_the_crashes_as_ended_when_the_lease_did(self) -> None:
+        row, _ = push_many([(noop, (), {})] * 2)
+        for number in range(3):
+            server = a_server()
+            lifecycle.claim(server.pk, number, 2, None)
+            server.expires_at -= timedelta(hours=8)  # which nobody was there to see
+            lifecycle.rescue(server, {row.pk}, 3, even_if_renewed=True)
+        tally = Tallies.objects.get(period=EVER)
+        assert (tally.name, tally.crashed, tally.failed) == (row.name, 3, 1)
+        assert sum(tally.waits) == sum(tally.runs) == 3
+        assert tally.ran == 0
+        for hour in Tallies.objects.filter(period=HOUR):
+            assert hour.begins_at <= server.expires_at
 
     def test_names_those_that_failed_in_the_order_of_their_push(self) -> None:
         server = a_server()

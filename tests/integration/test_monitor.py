@@ -1,5 +1,6 @@
 """What a server counts, and what it says of tasks that take long."""
 
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -380,6 +381,14 @@ def test_a_server_that_is_killed_loses_only_what_it_has_counted_last(
     start_server()
     push_task_to_queue(tasks.add, 1, 2).wait(60)
     wait_until(counted(first, succeeded=before + 1), "the tally of its successor")
+
+
+@pytest.mark.logs_errors
+def test_a_crash_counts_whoever_finds_it(start_server: StartServer) -> None:
+    killer = push_task_to_queue(tasks.record_and_die, "killer")
+    assert start_server(wait=False).wait() == -signal.SIGKILL
+    start_server()  # finds what was running; the crashes that follow are those of a child process
+    wait_until(counted(killer, crashed=3, failed=1), "the tally of the crashes")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--isolate",)], ids=["threads", "isolate"])

@@ -247,6 +247,7 @@ def unblock() -> None:
 def rescue() -> None:
     """Give back what a dead server had claimed; one task is charged with its end."""
     dead = register(address="x", port=1, workers=1, queues=None, seconds=30)
+    dead.refresh_from_db()
     (claimed, *_) = lifecycle.claim(dead.pk, 1, 10, None)
     rescued = lifecycle.rescue(dead, {claimed.id}, 3, even_if_renewed=True)
     assert rescued == (10, [])

@@ -199,6 +199,16 @@ class TestWaits:
         newest = Tallies.objects.get(period=MINUTE).begins_at
         assert timedelta() <= timezone.now() - newest < timedelta(seconds=120)
 
+    def test_is_counted_in_the_right_slice_by_a_rescue(self, zone: str, port: int) -> None:
+        row = push_task_to_queue(noop)
+        leases.register(address="x", port=1, workers=1, queues=None, seconds=-1)
+        dead = Servers.objects.get()
+        lifecycle.claim(dead.pk, 1, 1, None)
+        lifecycle.rescue(dead, {row.pk}, 3)
+        newest = Tallies.objects.get(period=MINUTE)
+        assert timedelta() <= timezone.now() - newest.begins_at < timedelta(seconds=120)
+        assert newest.crashed == 1
+
 
 def test_figures_tell_times_with_their_zone_as_json(zone: str) -> None:
     """Whatever a site stores, a program has to know when it was."""

@@ -1,5 +1,6 @@
 """What servers do to the queue: claim, run, give back, die, and rescue each other."""
 
+from django.utils import timezone
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -185,7 +186,7 @@ class Queue(Site):
         self._rescue(dead, was_running, even_if_renewed=False)
 
     def _rescue(self, dead: int, chosen: WasRunning, *, even_if_renewed: bool) -> None:
-        row, was_running = Servers(pk=dead), self._ids_of(chosen)
+        row, was_running = Servers(pk=dead, expires_at=timezone.now()), self._ids_of(chosen)
         rescued = lifecycle.rescue(row, was_running, MAX_CRASHES, even_if_renewed=even_if_renewed)
         lease = self.model.leases.get(dead)
         if lease is None or not (lease.is_over or even_if_renewed):

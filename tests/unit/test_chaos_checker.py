@@ -394,12 +394,17 @@ def test_an_innocent_that_faults_have_hit_each_time_had_bad_luck(killer: Story) 
     assert killer.verdict == []
 
 
-def test_crashes_of_tasks_that_were_not_run_are_found(story: Story) -> None:
-    for task in range(2, 5):
+@pytest.mark.parametrize(("killed", "charged", "is_found"), [(0, 1, 1), (1, 4, 0), (1, 5, 1)])
+def test_crashes_of_tasks_that_were_not_run_are_found(
+    story: Story, killed: int, charged: int, is_found: int
+) -> None:
+    for task in range(2, 2 + charged):
         story.push(task, f"quick-0-{task}")
         story.run(task, f"quick-0-{task}", at=task)
         story.store(task, at=task, crashes=1)
-    assert story.verdict == ["a crash was charged to a task that was not being run"]
+    if killed:
+        story.gone(SERVER, 20.0, "kill", -9)
+    assert story.verdict == ["a crash was charged to a task that was not being run"] * is_found
 
 
 def test_a_server_that_ends_by_itself_is_found(story: Story) -> None:

@@ -48,6 +48,7 @@ class Isolation:
         self._child: ChildProcess | None = None
         self._lock = threading.Lock()
         self._is_starting = False
+        self._starts_no_more = False
         self._is_abandoned = False
 
     def prepare(self) -> None:
@@ -104,19 +105,22 @@ class Isolation:
     def abandon(self) -> None:
         """Kill the process, whatever it runs; there will be no other."""
         with self._lock:
-            self._is_abandoned = True
+            self._starts_no_more = self._is_abandoned = True
             child = self._child
         if child:
             child.kill()
 
     def stop_waiting(self) -> None:
-        """Abandon a process that is not ready yet."""
-        if self._is_starting:
+        """Abandon a process that is not ready yet; there will be no other."""
+        with self._lock:  # so that one which is just being spawned is seen
+            self._starts_no_more = True
+            is_starting = self._is_starting
+        if is_starting:
             self.abandon()
 
     def _spawn(self) -> ChildProcess:
         with self._lock:
-            if self._is_abandoned:
+            if self._starts_no_more:
                 raise ChildUnavailable("the server is being stopped")
             self._child = ChildProcess(self._executor.log_lines)
             self._is_starting = True

@@ -26,7 +26,7 @@ from leek.server.cancelling import Cancellations
 from leek.server.coroutines import Coroutines
 from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
-from leek.server.isolation import ChildLimits, Isolation
+from leek.server.isolation import ChildLimits, ChildUnavailable, Isolation
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.recorder import Recorder
@@ -281,8 +281,8 @@ class Bench:
             put_off=self.given_back.append,
             cancellations=Cancellations(self.backlog, self.outcomes.append, lambda claimed: None),
         )
-        isolation = Isolation(executor, admission, ChildLimits())
-        self.worker = Worker(Outage(), self.shared, isolation, self.hand_over, 0, lambda: None)
+        self.isolation = Isolation(executor, admission, ChildLimits())
+        self.worker = Worker(Outage(), self.shared, self.isolation, self.hand_over, 0, lambda: None)
         self.shared.notes.remove()
 
     def hand_over(self, attempt: Attempt) -> bool:
@@ -322,6 +322,13 @@ def test_a_worker_gives_back_what_another_server_may_have_taken(
     assert bench.outcomes == []
     assert bench.given_back == [claimed]
     assert bench.backlog.unfinished == 0
+
+
+def test_a_worker_that_is_not_to_wait_for_a_child_process_starts_none() -> None:
+    bench = Bench(seconds_left=30)
+    bench.worker.stop_waiting()
+    with pytest.raises(ChildUnavailable, match="is being stopped"):
+        bench.isolation.prepare()
 
 
 def test_a_worker_hands_an_async_task_over_and_is_free() -> None:

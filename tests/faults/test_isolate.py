@@ -21,6 +21,7 @@ from leek.server.executor import Executor
 from leek.server.spawning import spawn
 from tests.conftest import StartServer
 from tests.faults.children import slow_children, spoilt_children
+from tests.faults.development import family
 from tests.site import tasks
 from tests.site.models import Runs
 from tests.support import LeekServer, is_gone, manage, wait_until
@@ -102,10 +103,9 @@ def test_a_child_is_a_site_like_the_server(start_server: StartServer) -> None:
 def test_a_task_that_runs_too_long_is_killed(
     start_server: StartServer, a_callable: Callable[..., Any], tmp_path: Path
 ) -> None:
-    start_server("--isolate", LEEK_TIMEOUT="0.3", **ONE_TRY)
-    gate = tmp_path / "gate"
-    row = push_task_to_queue(a_callable, str(gate))
-    process = process_of(gate)
+    server = start_server("--isolate", **ONE_TRY)
+    (process,) = wait_until(lambda: family(server.process.pid), "the child")
+    row = using(timeout=0.3).push(a_callable, str(tmp_path / "gate"))
     error = failure_of(row)
     assert (error.type, row.tries, row.crashes) == ("leek.exceptions.TaskTimeout", 1, 0)
     assert "it ran longer than 0.3 s, and its process was killed" in str(error)
@@ -115,8 +115,8 @@ def test_a_task_that_runs_too_long_is_killed(
 
 @pytest.mark.logs_errors
 def test_a_thread_that_runs_too_long_is_interrupted(start_server: StartServer) -> None:
-    start_server(LEEK_TIMEOUT="0.3", **ONE_TRY)
-    row = push_task_to_queue(tasks.count_for_ever)
+    start_server(**ONE_TRY)
+    row = using(timeout=0.3).push(tasks.count_for_ever)
     error = failure_of(row)
     assert (error.type, row.tries) == ("leek.exceptions.TaskTimeout", 1)
     assert "count_for_ever" in error.traceback
@@ -224,17 +224,22 @@ def test_a_charged_task_has_a_process_of_its_own(start_server: StartServer) -> N
 
 
 @pytest.mark.logs_errors
-def test_a_child_whose_pipe_is_dead_is_replaced(start_server: StartServer) -> None:
+def test_a_child_whose_pipe_is_dead_is_replaced(start_server: StartServer, tmp_path: Path) -> None:
     start_server("--isolate")
-    push_task_to_queue(tasks.shut_the_pipe_soon).wait(60)
-    assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
+    gate = tmp_path / "gate"
+    deaf = push_task_to_queue(tasks.shut_the_pipe_at, str(gate)).wait(60)
+    gate.touch()
+    assert process_of(gate) == deaf
+    row = push_task_to_queue(os.getpid)
+    assert row.wait(60) != deaf
+    assert (row.tries, row.crashes) == (1, 0)
 
 
 @pytest.mark.logs_errors
 def test_an_interrupted_query_does_not_spoil_the_next_tasks(start_server: StartServer) -> None:
-    start_server(LEEK_TIMEOUT="0.3", **ONE_TRY)
+    start_server(**ONE_TRY)
     for number in range(3):
-        error = failure_of(push_task_to_queue(tasks.query_for_ever))
+        error = failure_of(using(timeout=0.3).push(tasks.query_for_ever))
         assert error.type == "leek.exceptions.TaskTimeout"
         assert push_task_to_queue(tasks.count_rows, number).wait(60) == number
 

@@ -227,16 +227,23 @@ def leave_a_process_and_exit(gate: str) -> None:
     os._exit(3)
 
 
-def shut_the_pipe_soon() -> None:
-    """Have the process live on when the task has ended, but hear nothing more from its parent."""
-    threading.Thread(target=threading.Event().wait).start()
-    sockets = [socket.socket(fileno=os.dup(number)) for number in range(3, 20) if is_pipe(number)]
+def shut_the_pipe_at(gate: str) -> int:
+    """Have the process live on when the task has ended, and return it.
+
+    As soon as the file `gate` is there it hears nothing more from its parent, and says so.
+    """
+    sockets = [socket.socket(fileno=os.dup(number)) for number in range(3, 99) if is_pipe(number)]
 
     def shut() -> None:
+        while not Path(gate).exists():
+            time.sleep(0.005)
         for each in sockets:
             each.shutdown(socket.SHUT_RDWR)
+        say_begun(gate)
+        threading.Event().wait()
 
-    threading.Timer(0.2, shut).start()
+    threading.Thread(target=shut).start()
+    return os.getpid()
 
 
 def is_pipe(number: int) -> bool:

@@ -49,7 +49,8 @@ def test_a_killer_runs_three_times_and_the_others_are_not_touched(
     assert runs_of("killer") == 3
     assert {row.tries for row in others} == {1}
     assert not server.ended
-    assert f"Task {killer.pk} tests.site.tasks.record_and_die failed for good" in server.log
+    end = f"Task {killer.pk} tests.site.tasks.record_and_die failed for good"
+    wait_until(lambda: end in server.log, "the report")
 
 
 def test_a_killer_that_was_mended_is_pushed_back_with_clean_counters(

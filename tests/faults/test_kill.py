@@ -104,7 +104,7 @@ def test_a_late_outcome_of_a_frozen_server_is_refused(
     wait_until(Path(f"{gate}.begun").exists)
     frozen.freeze()
     gate.touch()
-    rescuer = start_server(port=free_port(), LEEK_LEASE="0.5")
+    rescuer = start_server(port=free_port(), LEEK_POLL_INTERVAL="0.1")
     row.wait(60)
     owner = QueuedTasks.objects.get(pk=row.pk).owner_id
     frozen.thaw()

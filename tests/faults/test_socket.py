@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from queue import Queue
 
 import pytest
 
@@ -30,7 +32,7 @@ from tests.conftest import StartServer
 from tests.faults.footprint import IS_TOLD, Footprint, footprint
 from tests.faults.troubles import locked_table, uses_wal
 from tests.site import tasks
-from tests.support import LeekServer, wait_until
+from tests.support import GIVE_UP_AFTER, LeekServer, wait_until
 
 pytestmark = [
     pytest.mark.any_database,
@@ -67,6 +69,13 @@ def say(connection: socket.socket, text: bytes) -> None:
     """Send, unless the other end has had enough."""
     with suppress(ConnectionError):
         connection.sendall(text)
+
+
+def connect_and_say(port: int, text: bytes) -> socket.socket:
+    """Connect, and send before the server has waited too long for it."""
+    connection = connect(port)
+    say(connection, text)
+    return connection
 
 
 def heard_until_the_end(connection: socket.socket) -> bytes:
@@ -168,9 +177,10 @@ def test_who_never_reads_the_reply_holds_nothing(start_server: StartServer) -> N
     server = start_server()
     before = held_by(server)
     with ExitStack() as stack:
-        connections = [stack.enter_context(connect(server.port)) for _ in range(100)]
-        for connection in connections:
-            connection.sendall(encode_word("ping"))
+        connections = [
+            stack.enter_context(connect_and_say(server.port, encode_word("ping")))
+            for _ in range(100)
+        ]
         wait_until(nothing_is_left(server, before), "the end of all connections")
         for connection in connections:
             assert heard_until_the_end(connection) == b'leek/1 [true, "I\'m OK"]\n'
@@ -192,26 +202,30 @@ def test_connections_held_in_silence_keep_nobody_out(start_server: StartServer) 
 
 
 @contextmanager
-def hog(port: int, text: bytes) -> Iterator[None]:
-    """Open ever new connections that do not say enough, as fast as this goes."""
-    stopping = threading.Event()
+def hog(port: int, text: bytes) -> Iterator[Callable[[], None]]:
+    """Open ever new connections that do not say enough, as fast as this goes.
+
+    Return a function that lets it go on: between two calls it opens no more than half of those that
+    the server waits for, since who lets as many come before its line has to go.
+    """
+    portions: Queue[int] = Queue(maxsize=1)  # beside the one that is being opened
 
     def open_connections() -> None:
         held: deque[socket.socket] = deque()
-        while not stopping.is_set():
-            held.append(connect(port))
-            say(held[-1], text)
-            if len(held) > 400:
-                reset(held.popleft())
+        while number := portions.get():
+            for _ in range(number):
+                held.append(connect_and_say(port, text))
+                if len(held) > 400:
+                    reset(held.popleft())
         for connection in held:
             reset(connection)
 
     thread = threading.Thread(target=open_connections)
     thread.start()
     try:
-        yield
+        yield partial(portions.put, MOST_SILENT // 4, timeout=GIVE_UP_AFTER)
     finally:
-        stopping.set()
+        portions.put(0, timeout=GIVE_UP_AFTER)
         thread.join()
 
 
@@ -221,10 +235,13 @@ def hog(port: int, text: bytes) -> Iterator[None]:
 def test_a_hog_keeps_nobody_out(start_server: StartServer, text: bytes) -> None:
     server = start_server("-v0", **ONLY_HINTS)
     before = held_by(server)
-    with hog(server.port, text):
-        for _ in range(20):
+    with hog(server.port, text) as go_on:
+        for _ in range(40):
+            go_on()
             assert_at_work(server)
+        go_on()
         assert client.command("stop-worker", port=server.port).ok
+        go_on()
         assert client.ask("ping", port=server.port) == (False, "Worker Off")
     wait_until(nothing_is_left(server, before), "the end of all connections")
 
@@ -269,13 +286,18 @@ def test_questions_that_a_database_does_not_answer_keep_out_only_their_like(
     server = start_server()
     threads = held_by(server).threads
     with ExitStack() as stack, locked_table():
-        askers = [stack.enter_context(connect(server.port)) for _ in range(3 * MOST_SLOW)]
-        for asker in askers[:MOST_SLOW]:
-            say(asker, encode_word("waiting"))
+
+        def ask(number: int) -> list[socket.socket]:
+            """Ask so many questions."""
+            question = encode_word("waiting")
+            return [
+                stack.enter_context(connect_and_say(server.port, question)) for _ in range(number)
+            ]
+
+        ask(MOST_SLOW)
         wait_until(lambda: footprint(server.process.pid).threads == threads + MOST_SLOW)
-        for asker in askers[MOST_SLOW:]:
-            say(asker, encode_word("waiting"))
-        assert {heard_until_the_end(asker) for asker in askers[MOST_SLOW:]} == {b""}
+        others = ask(2 * MOST_SLOW)
+        assert {heard_until_the_end(asker) for asker in others} == {b""}
         assert client.ask("ping", port=server.port).ok
         assert footprint(server.process.pid).threads <= threads + MOST_SLOW
     assert_at_work(server)

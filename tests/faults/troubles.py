@@ -12,10 +12,15 @@ import pytest
 from django.db import connection
 
 from tests.faults.databases import NAME, Database, Server
+from tests.support import GIVE_UP_AFTER
 
 Trouble = Callable[[Database], AbstractContextManager[None]]
 
 ROOM = 24_000_000  # bytes that are free on a small disk
+TO_LOCK = {  # however long it takes to get the lock, be it longer than others care to wait
+    "postgresql": ["SET lock_timeout = 0", "LOCK TABLE leek_queuedtasks"],
+    "mysql": ["SET lock_wait_timeout = 3600", "LOCK TABLES leek_queuedtasks WRITE"],
+}
 
 
 @contextmanager
@@ -71,7 +76,8 @@ def locked_table() -> Iterator[None]:
     """Keep everybody else off the table of tasks, as a migration may."""
     if connection.vendor == "sqlite":
         name = connection.settings_dict["NAME"]
-        with closing(sqlite3.connect(name, isolation_level=None)) as other:
+        patient = sqlite3.connect(name, timeout=GIVE_UP_AFTER, isolation_level=None)
+        with closing(patient) as other:
             other.execute("BEGIN EXCLUSIVE")
             yield
             other.execute("ROLLBACK")
@@ -81,9 +87,8 @@ def locked_table() -> Iterator[None]:
         if connection.vendor == "postgresql":
             other_connection.set_autocommit(False)
         with other_connection.cursor() as cursor:
-            mode = "WRITE" if connection.vendor == "mysql" else ""
-            verb = "LOCK TABLES" if connection.vendor == "mysql" else "LOCK TABLE"
-            cursor.execute(f"{verb} leek_queuedtasks {mode}")
+            for statement in TO_LOCK[connection.vendor]:
+                cursor.execute(statement)
             yield
     finally:
         other_connection.close()

@@ -1,5 +1,6 @@
 """Rescues the tasks of dead servers."""
 
+import time
 from collections.abc import Callable
 
 from leek import agenda, leases, lifecycle
@@ -7,7 +8,7 @@ from leek.models import Servers
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal
 from leek.server.notes import remove_notes, was_running
-from leek.server.service import Outage, Service
+from leek.server.service import Outage, Service, distrust_after
 
 
 class Rescuer(Service):
@@ -27,16 +28,23 @@ class Rescuer(Service):
         self._on_rescue = on_rescue
 
     def run_once(self) -> None:
-        """Rescue what there is to rescue, and wait for more.
-
-        After an outage that outlasts a lease, servers look dead that have only been cut off.
-        """
-        if grace := self._outage.grace:
-            self.rest(grace)
+        """Rescue what there is to rescue, and wait for more."""
+        self._spare_the_living()
+        if self.stopping.is_set():
             return
         if rescue_abandoned(self._lease.server_id, self._max_crashes):
             self._on_rescue()
         self.rest(self._lease.seconds)
+
+    def _spare_the_living(self) -> None:
+        """Wait until servers have renewed their leases that an outage has only cut off.
+
+        This is no rest: the database may still be away.
+        """
+        began = time.monotonic()
+        while (grace := self._outage.grace) and not self.stopping.is_set():
+            self.stopping.wait(grace)
+        distrust_after(began)
 
 
 def rescue_predecessors(server: Servers, max_crashes: int) -> int:

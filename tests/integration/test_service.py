@@ -31,6 +31,7 @@ from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.recorder import Recorder
 from leek.server.registration import Registration
+from leek.server.rescuer import Rescuer
 from leek.server.service import Outage, Service
 from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
@@ -234,6 +235,29 @@ def test_an_outage_is_over_when_no_service_is_affected(caplog: pytest.LogCapture
     assert "The database is back." not in caplog.text
     outage.over("dispatcher")
     assert caplog.text.count("The database is back.") == 1
+
+
+@pytest.mark.logs_errors
+def test_an_outage_is_not_over_for_a_rescuer_that_has_only_waited(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "GRACE", 0.05)
+    outage = Outage()
+    rescuer = Rescuer(outage, Lease(Servers(pk=7), 30, asked_at=0), 3, lambda: None)
+    said_before: list[bool] = []
+
+    def expired(server_id: int) -> list[Servers]:
+        said_before.append("The database is back." in caplog.text)
+        rescuer.stop()
+        return []
+
+    monkeypatch.setattr("leek.leases.expired", expired)
+    monkeypatch.setattr("leek.agenda.orphaned", lambda server_id: [])
+    outage.hit("rescuer", OperationalError("gone"))
+    while not rescuer.stopping.is_set():
+        rescuer.run_guarded()
+    assert said_before == [False]
+    assert "The database is back." in caplog.text
 
 
 def test_a_rest_ends_when_it_is_woken() -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
+# At its deadline a server leaves to the end of its lease what it cannot store and give back in half
+# a second. This is for tests that look at what it has stored:
+STORES_ALL = {"TESTS_LAST_MOMENT": str(GIVE_UP_AFTER)}
 # Each database has its own, and each process that runs tests a block of them, so that they may run
 # beside each other. All are below those that systems give to whoever asks for any port.
 PORTS = {

@@ -18,6 +18,7 @@ from leek.models import QueuedTasks
 from tests.support import (
     GIVE_UP_AFTER,
     ROOT,
+    STORES_ALL,
     LeekServer,
     environment,
     free_port,
@@ -75,6 +76,7 @@ class EditedSite:
             "DJANGO_SETTINGS_MODULE": "edited_settings",
             "PYTHONPATH": f"{ROOT}:{folder}",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **STORES_ALL,
         }
         monkeypatch.syspath_prepend(folder)
         invalidate_caches()

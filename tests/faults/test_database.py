@@ -14,7 +14,7 @@ from tests.faults.databases import drop_connections
 from tests.faults.troubles import locked_table
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import wait_until
+from tests.support import STORES_ALL, wait_until
 
 on_servers = pytest.mark.skipif(
     connection.vendor == "sqlite", reason="SQLite has neither connections to lose nor row locks"
@@ -48,7 +48,7 @@ def test_a_lost_connection_is_replaced(start_server: StartServer) -> None:
 def test_a_lost_connection_does_not_spoil_the_stop(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    server = start_server("--shutdown-timeout", "0")
+    server = start_server("--shutdown-timeout", "0", **STORES_ALL)
     gate = tmp_path / "gate"
     row = push_task_to_queue(tasks.wait_for, str(gate))
     begun(gate)

@@ -24,7 +24,7 @@ from tests.faults.children import slow_children, spoilt_children
 from tests.faults.development import family
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import LeekServer, is_gone, manage, wait_until
+from tests.support import STORES_ALL, LeekServer, is_gone, manage, wait_until
 
 ONE_TRY = {"LEEK_MAX_RETRIES": "1", "LEEK_MAX_CRASHES": "1"}
 
@@ -175,7 +175,8 @@ def test_what_a_child_still_runs_at_the_deadline_is_killed_and_given_back(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    server = start_server("--isolate", "--workers", "2", "--shutdown-timeout", "0.1")
+    options = ("--isolate", "--workers", "2", "--shutdown-timeout", "0.1")
+    server = start_server(*options, **STORES_ALL)
     row = push_task_to_queue(tasks.sleep_for_ever, str(gate))
     process = process_of(gate)
     assert server.terminate() == 0

@@ -24,7 +24,15 @@ from tests.conftest import StartServer
 from tests.faults.troubles import locked_table
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import ROOT, LeekServer, environment, free_port, manage, wait_until
+from tests.support import (
+    ROOT,
+    STORES_ALL,
+    LeekServer,
+    environment,
+    free_port,
+    manage,
+    wait_until,
+)
 
 GRACE_OF_DOCKER = 10.0  # seconds from `docker stop` to SIGKILL, if nobody says otherwise
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -159,7 +167,8 @@ class TestDuringTheStart:
         self, start_server: StartServer, tmp_path: Path
     ) -> None:
         row = push_task_to_queue(tasks.noop)
-        server = start_server(wait=False, **with_settings(tmp_path, STOPPED_AS_IT_REGISTERS))
+        extra = with_settings(tmp_path, STOPPED_AS_IT_REGISTERS)
+        server = start_server(wait=False, **extra, **STORES_ALL)
         assert server.wait() == 0
         assert "is ready at" not in server.log
         assert not Servers.objects.exists()
@@ -237,7 +246,7 @@ class TestASignalToTheWholeGroup:
         self, start_server: StartServer, tmp_path: Path
     ) -> None:
         extra = with_settings(tmp_path, LEADING_A_GROUP)
-        server = start_server("--shutdown-timeout", "0.1", **extra)
+        server = start_server("--shutdown-timeout", "0.1", **extra, **STORES_ALL)
         gate = tmp_path / "gate"
         row = running(gate, subprocess.run, ["sh", "-c", DEAF_PROGRAM, str(gate)])
         os.killpg(server.process.pid, signal.SIGTERM)
@@ -253,7 +262,7 @@ class TestASignalToTheWholeGroup:
 def test_signals_that_come_to_the_very_end_change_nothing(
     start_server: StartServer, number: int
 ) -> None:
-    server = start_server()
+    server = start_server(**STORES_ALL)
 
     def ends_though_it_is_asked_again() -> bool:
         server.process.send_signal(number)

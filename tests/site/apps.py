@@ -12,7 +12,12 @@ class TestSiteConfig(AppConfig):
     label = "testsite"
 
     def ready(self) -> None:
-        """Connect the receivers that a test has asked for."""
+        """Change what a test has asked for, and connect its receivers."""
+        if seconds := os.environ.get("TESTS_LAST_MOMENT"):
+            from leek.server import pool, supervisor
+
+            for module in (pool, supervisor):
+                vars(module).update(LAST_MOMENT=float(seconds))
         if os.environ.get("TESTS_ENDS"):
             from tests.site import ends
 

@@ -114,6 +114,20 @@ def start_server(
     return start
 
 
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return what a task sets when it has begun: its time limit is not over before."""
+    begun = threading.Event()
+
+    class Timer(threading.Timer):
+        def run(self) -> None:
+            begun.wait()
+            super().run()
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    return begun
+
+
 @pytest.fixture(autouse=True)
 def fresh_hints(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what became of the hints of earlier tests, and end the connection of this one's."""

@@ -939,10 +939,11 @@ def test_another_host_is_named_by_a_setting(blocks: list[Block]) -> None:
 
 
 @executes("time-limit")
-def test_a_task_is_interrupted_and_cleans_up(blocks: list[Block]) -> None:
+def test_a_task_is_interrupted_and_cleans_up(blocks: list[Block], begun: threading.Event) -> None:
     removed: list[int] = []
 
     def draw_pages(report_id: int) -> None:
+        begun.set()
         while True:
             pass
 

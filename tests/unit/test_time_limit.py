@@ -5,6 +5,10 @@ import itertools
 import socket
 import threading
 import time
+from collections import deque
+from functools import partial
+from operator import call
+from queue import SimpleQueue
 
 import pytest
 
@@ -18,15 +22,17 @@ def count_for_ever() -> None:
         pass
 
 
-def receive(connection: socket.socket) -> None:
-    """Wait where Python cannot interrupt."""
-    connection.recv(1)
+def receive(connection: socket.socket, begun: SimpleQueue[None]) -> None:
+    """Say that it has begun, and wait; all that in C, where Python cannot interrupt."""
+    steps = [partial(begun.put, None), partial(connection.recv, 1)]
+    deque(map(call, steps), maxlen=0)  # type: ignore[arg-type]
     count_for_ever()
 
 
-def count_stubbornly() -> str:
+def count_stubbornly(begun: threading.Event) -> str:
     """Go on after the first interruption."""
     try:
+        begun.set()
         count_for_ever()
     except TaskTimeout:
         return "went on"
@@ -47,8 +53,8 @@ def test_a_task_that_runs_too_long_is_interrupted(a_callable: object) -> None:
         Task(a_callable, (), {}).run(0.01)  # type: ignore[arg-type]
 
 
-def test_a_task_may_catch_the_interruption() -> None:
-    assert Task(count_stubbornly, (), {}).run(0.01) == "went on"
+def test_a_task_may_catch_the_interruption(begun: threading.Event) -> None:
+    assert Task(count_stubbornly, (begun,), {}).run(0.01) == "went on"
 
 
 def test_a_time_out_of_the_tasks_own_is_no_excess() -> None:
@@ -56,21 +62,24 @@ def test_a_time_out_of_the_tasks_own_is_no_excess() -> None:
         Task(time_out_by_itself, (), {}).run(60)
 
 
-def test_what_waits_in_c_is_interrupted_when_it_returns() -> None:
+def test_what_waits_in_c_is_interrupted_when_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()
+    begun: SimpleQueue[None] = SimpleQueue()
     sent = threading.Event()
 
-    def send() -> None:
-        sent.set()
-        theirs.send(b"x")
+    class Timer(threading.Timer):
+        def run(self) -> None:
+            begun.get()
+            super().run()
+            time.sleep(0.05)
+            sent.set()
+            theirs.send(b"x")
 
+    monkeypatch.setattr(threading, "Timer", Timer)
     with ours, theirs:
-        timer = threading.Timer(0.05, send)
-        timer.start()
         with pytest.raises(TaskTimeout):
-            Task(receive, (ours,), {}).run(0.01)
+            Task(receive, (ours, begun), {}).run(0.01)
         assert sent.is_set()
-        timer.join()
 
 
 @pytest.mark.parametrize("seconds", [None, 60])

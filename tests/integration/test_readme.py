@@ -1470,7 +1470,7 @@ def test_recurring_tasks_are_pushed_and_run(
     site.manage("migrate", "-v0")
     site.manage("shell", "-v0", "-c", MISS)
     start_site_server()
-    wait_until(lambda: figures(site)["successful"] == 2, "both tasks")
+    wait_until(lambda: figures(site)["successful"] >= 2, "both tasks")  # the hour may be full
     cleared, purged = figures(site)["schedules"]
     assert (cleared["name"], purged["name"]) == ("clear sessions", "purge")
     assert re.fullmatch(r"....-..-..T..:00:00Z", cleared["last_due"])

@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Thread
 
@@ -29,7 +31,13 @@ class DemoProcess:
     """`manage.py demo`, and what it has printed so far."""
 
     def __init__(self, folder: Path, **extra: str) -> None:
-        self.site = {**site(folder / "db.sqlite3"), **extra}
+        self.held = folder / "held"
+        self.site = {
+            **site(folder / "db.sqlite3"),
+            "DJANGO_SETTINGS_MODULE": "tests.demo_settings",
+            "TESTS_HELD": str(self.held),
+            **extra,
+        }
         self.process = subprocess.Popen(
             [sys.executable, MANAGE, "demo"],
             env=environment(**self.site),
@@ -55,6 +63,15 @@ class DemoProcess:
             found = re.search(pattern, self.printed)
         assert found, f"no {pattern!r} in:\n{self.printed}"
         return found
+
+    @contextmanager
+    def holding(self, attempt: int = 1) -> Iterator[None]:
+        """Have tasks wait before this try meanwhile: a server has claimed them, and they run."""
+        self.held.write_text(str(attempt))
+        try:
+            yield
+        finally:
+            self.held.unlink()
 
     def ports(self) -> list[int]:
         found = (self.find(MAIL_SINK)[1], self.find(LEEK_SERVER)[1], self.find(SITE)[2])

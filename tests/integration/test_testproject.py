@@ -96,10 +96,11 @@ def test_a_mail_is_pushed_by_the_form_and_arrives(demo: DemoProcess, visitor: Vi
     demo.find(r"to jo@example\.com: Hi")
 
 
-def test_a_slow_task_is_seen_running_and_then_done(visitor: Visitor) -> None:
-    visitor.submit("slow/", seconds="2")
-    number = visitor.newest("demo.tasks.count_slowly")
-    visitor.await_status(number, "RUNNING")
+def test_a_slow_task_is_seen_running_and_then_done(demo: DemoProcess, visitor: Visitor) -> None:
+    with demo.holding():
+        visitor.submit("slow/", seconds="2")
+        number = visitor.newest("demo.tasks.count_slowly")
+        visitor.await_status(number, "RUNNING")
     assert "counted to 2" in visitor.await_status(number, "SUCCESSFUL")["outcome"]
 
 
@@ -111,10 +112,11 @@ def test_a_failing_task_is_tried_three_times(visitor: Visitor) -> None:
 
 
 def test_the_page_reloads_itself_without_javascript_while_a_task_is_unfinished(
-    visitor: Visitor,
+    demo: DemoProcess, visitor: Visitor
 ) -> None:
     refresh = '<noscript><meta http-equiv="refresh"'
-    assert refresh in visitor.submit("slow/", seconds="1")
+    with demo.holding():
+        assert refresh in visitor.submit("slow/", seconds="1")
     wait_until(lambda: refresh not in visitor.get())
 
 

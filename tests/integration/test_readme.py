@@ -448,7 +448,8 @@ def run_as_typed(blocks: list[Block]) -> None:
     )
     assert example.examples
     failures: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=failures.append)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    runner.run(example, out=failures.append)
     assert not failures, "".join(failures)
 
 
@@ -775,7 +776,8 @@ def assert_runs(console: Block, **names: object) -> None:
     assert console.kind == "pycon"
     example = doctest.DocTestParser().get_doctest(console.text, names, "README", str(README), 0)
     failures: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=failures.append)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    runner.run(example, out=failures.append)
     assert not failures, "".join(failures)
 
 

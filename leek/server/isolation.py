@@ -51,6 +51,11 @@ class Isolation:
         self._starts_no_more = False
         self._is_abandoned = False
 
+    @property
+    def starts_no_more(self) -> bool:
+        """Whether there will be no other process, as the server is being stopped."""
+        return self._starts_no_more
+
     def prepare(self) -> None:
         """Have a process that waits for a task; raise ChildUnavailable where there is none."""
         if self._child and self._child.is_alive and not self._is_used_up(self._child):

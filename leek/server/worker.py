@@ -113,13 +113,19 @@ class Worker(Service):
         self._isolation.abandon()
 
     def _begin(self, claimed: Claimed) -> None:
-        """Run a task where it has to be run; put it off where that cannot be had."""
+        """Run a task where it has to be run.
+
+        Where that cannot be had it is put off; at a stop it is given back, for others to run.
+        """
         began = time.monotonic()
         try:
             run = self._place_for(claimed)
         except ChildUnavailable:
             self._shared.backlog.done()
-            self._shared.put_off(claimed)
+            if self._isolation.starts_no_more:
+                self._shared.give_back(claimed)
+            else:
+                self._shared.put_off(claimed)
             raise
         if (outcome := self._execute(claimed, run)) is not None:
             log_outcome(outcome)

@@ -1,6 +1,7 @@
 """The loop that every part of the server runs in, and the Worker's turn of it."""
 
 import logging
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from leek.outcome import Claimed, Outcome, Success
 from leek.policy import Terms
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task
-from leek.server import recorder, registration, service
+from leek.server import child_process, recorder, registration, service
 from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
@@ -26,13 +27,14 @@ from leek.server.cancelling import Cancellations
 from leek.server.coroutines import Coroutines
 from leek.server.executor import Attempt, Executor
 from leek.server.heartbeat import Lease
-from leek.server.isolation import ChildLimits, ChildUnavailable, Isolation
+from leek.server.isolation import ChildLimits, Isolation
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
 from leek.server.recorder import Recorder
 from leek.server.registration import Registration
 from leek.server.rescuer import Rescuer
 from leek.server.service import Outage, Service
+from leek.server.spawning import spawn
 from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
 from tests.support import run, wait_until
@@ -285,6 +287,7 @@ class Bench:
         self.backlog = Backlog()
         self.outcomes: list[Outcome] = []
         self.given_back: list[Claimed] = []
+        self.put_off: list[Claimed] = []
         self.handed_over: list[Attempt] = []
         self.is_stopping = False
         self.lease = Lease(server, seconds_left, asked_at=1e12 if seconds_left else -1e12)
@@ -302,7 +305,7 @@ class Bench:
             on_outcome=self.outcomes.append,
             on_ended=lambda claimed: None,
             give_back=self.given_back.append,
-            put_off=self.given_back.append,
+            put_off=self.put_off.append,
             cancellations=Cancellations(self.backlog, self.outcomes.append, lambda claimed: None),
         )
         self.isolation = Isolation(executor, admission, ChildLimits())
@@ -316,13 +319,20 @@ class Bench:
         return not self.is_stopping
 
     def work_on(
-        self, path: str = "builtins.len", args: tuple[Any, ...] = ([],), *, owner: int = 7
+        self,
+        path: str = "builtins.len",
+        args: tuple[Any, ...] = ([],),
+        *,
+        owner: int = 7,
+        crashes: int = 0,
     ) -> Claimed:
         """Have the Worker take a task that this server claimed under some lease."""
         payload = dump_task(path, args, {}, "auto")
-        claimed = Claimed(1, path, payload, 0, 0, 0, None, False, 0.0, timezone.now(), owner, 1)
+        claimed = Claimed(
+            1, path, payload, 0, 0, crashes, None, False, 0.0, timezone.now(), owner, 1
+        )
         self.backlog.put([claimed])
-        thread = threading.Thread(target=self.worker.run_once)  # which has no connections yet
+        thread = threading.Thread(target=self.worker.run_guarded)  # which has no connections yet
         thread.start()
         thread.join()
         return claimed
@@ -348,11 +358,26 @@ def test_a_worker_gives_back_what_another_server_may_have_taken(
     assert bench.backlog.unfinished == 0
 
 
+@pytest.mark.logs_errors
 def test_a_worker_that_is_not_to_wait_for_a_child_process_starts_none() -> None:
     bench = Bench(seconds_left=30)
     bench.worker.stop_waiting()
-    with pytest.raises(ChildUnavailable, match="is being stopped"):
-        bench.isolation.prepare()
+    claimed = bench.work_on(crashes=1)
+    assert (bench.outcomes, bench.given_back, bench.put_off) == ([], [claimed], [])
+    assert bench.backlog.unfinished == 0
+
+
+@pytest.mark.logs_errors
+def test_a_worker_puts_off_what_needs_a_child_process_that_cannot_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def spawn_none(module: str, *shared: int) -> Any:
+        return spawn("no.such.module", *shared, stderr=subprocess.DEVNULL)
+
+    monkeypatch.setattr(child_process, "spawn", spawn_none)
+    bench = Bench(seconds_left=30)
+    claimed = bench.work_on(crashes=1)
+    assert (bench.outcomes, bench.given_back, bench.put_off) == ([], [], [claimed])
 
 
 def test_a_worker_hands_an_async_task_over_and_is_free() -> None:

@@ -191,9 +191,9 @@ class Supervisor:
         self._registration.stop()
         if self._worker_is_on and (pool := self._pool):
             self._worker_is_on = False
-            journal.info("Stopping: running tasks have %s s", self._options.shutdown_timeout)
             deadline = time.monotonic() + self._options.shutdown_timeout
-            pool.begin_stop()
+            pool.begin_stop()  # before that is said, as who reads it relies on it
+            journal.info("Stopping: running tasks have %s s", self._options.shutdown_timeout)
             while not pool.has_ended and time.monotonic() < deadline:
                 if self._next_request(deadline - time.monotonic()) is Request.STOP_NOW:
                     deadline = time.monotonic()

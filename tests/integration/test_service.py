@@ -19,7 +19,7 @@ from leek.outcome import Claimed, Outcome, Success
 from leek.policy import Terms
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task
-from leek.server import child_process, recorder, registration, service
+from leek.server import child_process, pool, recorder, registration, service
 from leek.server.admission import Admission
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
@@ -30,6 +30,7 @@ from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
+from leek.server.pool import WorkerPool
 from leek.server.recorder import Recorder
 from leek.server.registration import Registration
 from leek.server.rescuer import Rescuer
@@ -37,7 +38,7 @@ from leek.server.service import Outage, Service
 from leek.server.spawning import spawn
 from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
-from tests.support import run, wait_until
+from tests.support import GIVE_UP_AFTER, run, wait_until
 
 FOREVER = 3600.0
 
@@ -533,10 +534,28 @@ def test_an_event_loop_may_be_stopped_before_it_starts_and_twice() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_server_says_that_it_stops_when_it_begins_nothing_any_more(
+    port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin_stop, was_said = WorkerPool.begin_stop, []
+
+    def look_and_begin(self: WorkerPool) -> None:
+        was_said.append("Stopping" in caplog.text)
+        begin_stop(self)
+
+    monkeypatch.setattr(WorkerPool, "begin_stop", look_and_begin)
+    with caplog.at_level(logging.INFO, "leek"):
+        run("leek_server", "--drain")
+    assert was_said == [False]
+    assert "Stopping" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_stopped_server_has_closed_all_its_connections(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What Python closes at its end makes SQLite warn, and PostgreSQL log a lost client."""
+    monkeypatch.setattr(pool, "LAST_MOMENT", GIVE_UP_AFTER)  # a busy machine may need longer
     has_stopped = threading.Event()
     give_up_connections = service.give_up_connections
 

@@ -5,6 +5,7 @@ import random
 import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from leek.models import FailedTasks, QueuedTasks, Servers, State, Status, Succes
 from tests.conftest import StartServer
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import free_port, manage, wait_until
+from tests.support import LeekServer, free_port, manage, wait_until
 
 RAISING_LOG_FILTER = """
 from tests.settings import *
@@ -93,8 +94,9 @@ class TestATask:
         assert "in fail" in caught.value.traceback
         assert "leek/server" not in caught.value.traceback
         assert FailedTasks.objects.get().task_id == row.pk
+        said = f"Task {row.pk} tests.site.tasks.fail failed"
+        wait_until(lambda: server.log.count(said) == 3, "the records, which follow the outcomes")
         for attempt in (1, 2, 3):
-            assert f"Task {row.pk} tests.site.tasks.fail failed" in server.log
             assert f"(attempt {attempt})" in server.log
 
     def test_is_tried_again_until_it_succeeds(
@@ -478,6 +480,13 @@ def test_a_server_waits_for_its_database_and_for_its_tables(
     wait_until(lambda: "succeeded" in server.log + second.log)
     for ready in (server, second):
         ready.wait_until_ready()
+        wait_until(partial(are_over, ready), "the end of its outages")
         outages = ready.log.count("The database fails")  # two, if it saw some of the tables only
-        assert 1 <= outages == ready.log.count("The database is back.") <= 2
+        assert 1 <= outages <= 2
         assert ready.terminate() == 0
+
+
+def are_over(server: LeekServer) -> bool:
+    """Tell whether each outage that a server has told of is over."""
+    log = server.log
+    return log.count("The database fails") == log.count("The database is back.")

@@ -204,7 +204,7 @@ def test_a_task_whose_function_is_gone_is_parked_and_its_result_says_so(
         row = rename(plain.add.enqueue(1, 2), GONE)
     server = start_server()
     wait_until(QueuedTasks.objects.exclude(parked_since=None).exists, "the parking")
-    assert f"Task {row.pk} {GONE} is parked" in server.log
+    wait_until(lambda: f"Task {row.pk} {GONE} is parked" in server.log, "the record of it")
     row.refresh_from_db()
     assert (row.state, row.tries, row.crashes) == (State.DEFERRED, 0, 0)
     with pytest.raises(TaskResultDoesNotExist, match=rf"Task {row.pk} is there, but .* {GONE}"):

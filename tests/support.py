@@ -58,6 +58,11 @@ def wait_until(condition: Callable[[], T | None], what: str = "the condition") -
     return answer
 
 
+def whole_lines(file: Path) -> list[str]:
+    """Return the lines of a file, if it is there, but for one that somebody is still writing."""
+    return file.read_text().split("\n")[:-1] if file.exists() else []
+
+
 def is_gone(process: int) -> bool:
     """Tell whether a process has ended, be it that its parent has not asked for its exit code."""
     try:

@@ -31,7 +31,7 @@ from tests.site.spans import (
     tell_of_the_span_atomically,
     tell_of_the_span_slowly,
 )
-from tests.support import ROOT, python, wait_until
+from tests.support import ROOT, python, wait_until, whole_lines
 
 pytestmark = [pytest.mark.any_database, pytest.mark.any_version]
 
@@ -76,14 +76,15 @@ def push_spans(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
     return spans_in(exporter, SpanKind.PRODUCER)
 
 
+def read(file: Path) -> Spans:
+    """Return the spans that servers have written."""
+    return [json.loads(line) for line in whole_lines(file)]
+
+
 def written(file: Path, number: int) -> Spans:
     """Return the spans that servers have written, as soon as there are so many."""
-
-    def read() -> Spans:
-        return [json.loads(line) for line in file.read_text().splitlines()]
-
-    wait_until(lambda: file.exists() and len(read()) >= number, f"{number} spans")
-    return read()
+    wait_until(lambda: len(read(file)) >= number, f"{number} spans")
+    return read(file)
 
 
 def ids_of(span: ReadableSpan) -> tuple[str, str]:
@@ -319,12 +320,14 @@ def test_a_recurring_task_begins_a_trace(start_server: StartServer, tmp_path: Pa
     file = tmp_path / "spans"
     schedule = {"tick": {"task": "tests.site.tasks.noop", "every": 0.05}}
     start_server(TESTS_SPANS=str(file), LEEK_SCHEDULE=json.dumps(schedule))
-    wait_until(
-        lambda: file.exists() and "SpanKind.CONSUMER" in file.read_text(), "the recurring task"
+    (run, *_) = wait_until(
+        lambda: [span for span in read(file) if span["kind"] == "SpanKind.CONSUMER"],
+        "the recurring task",
     )
-    spans = [json.loads(line) for line in file.read_text().splitlines()]
-    (run, *_) = [span for span in spans if span["kind"] == "SpanKind.CONSUMER"]
-    (push,) = [span for span in spans if span["context"]["span_id"] == run["parent_id"]]
+    (push,) = wait_until(  # it may end later than what it leads to
+        lambda: [span for span in read(file) if span["context"]["span_id"] == run["parent_id"]],
+        "its push",
+    )
     assert push["kind"] == "SpanKind.PRODUCER"
     assert push["parent_id"] is None
 

@@ -17,7 +17,7 @@ from tests.integration.backend.contract.framework import (
     of_each_kind,
 )
 from tests.site import django_tasks as tasks
-from tests.support import LeekServer, manage, wait_until
+from tests.support import LeekServer, manage, wait_until, whole_lines
 
 in_every_place = pytest.mark.parametrize(
     "arguments", [(), ("--isolate",)], ids=["threads", "isolate"]
@@ -51,8 +51,8 @@ def start(start_server: StartServer, signals: Path) -> Start:
 
 def heard(signals: Path, number: int) -> list[dict[str, Any]]:
     """Return what receivers were told, when there is so much of it."""
-    wait_until(lambda: signals.exists() and signals.read_text().count("\n") >= number, "signals")
-    return [json.loads(line) for line in signals.read_text().splitlines()]
+    wait_until(lambda: len(whole_lines(signals)) >= number, "signals")
+    return [json.loads(line) for line in whole_lines(signals)]
 
 
 # Child processes

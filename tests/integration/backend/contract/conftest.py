@@ -11,7 +11,7 @@ from django.core.management import call_command
 from pytest_django import DjangoDbBlocker
 
 from tests.integration.backend.contract.framework import TaskResult
-from tests.support import ROOT, LeekServer, free_port
+from tests.support import ROOT, LeekServer, free_port, whole_lines
 
 # A site whose log has all records of the framework.
 SETTINGS = """
@@ -78,7 +78,7 @@ def told(server: LeekServer, folder: Path) -> Told:
     """Return a function that returns what receivers were told of a task."""
 
     def of(result: TaskResult) -> list[dict[str, Any]]:
-        lines = (folder / "signals").read_text().splitlines()
+        lines = whole_lines(folder / "signals")
         return [told for line in lines if (told := json.loads(line))["id"] == result.id]
 
     return of

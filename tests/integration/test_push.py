@@ -24,6 +24,8 @@ from leek.models import QueuedTasks, State, Status
 from leek.protocol import read_word
 from tests.site.tasks import add, echo, noop
 
+AGES = 3600.0  # seconds
+
 
 class HintCounter:
     """Listens where leek_server would, and counts the hints."""
@@ -272,8 +274,9 @@ class TestWithoutAServer:
         assert QueuedTasks.objects.count() == 3
 
     def test_a_refused_hint_is_not_tried_again_at_once(
-        self, port: int, caplog: pytest.LogCaptureFixture
+        self, port: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(hinting, "REFUSED_PAUSE", AGES)
         push_task_to_queue(noop)
         counter = HintCounter(port)
         push_task_to_queue(noop)
@@ -295,6 +298,8 @@ class TestWithoutAServer:
     def test_a_black_hole_costs_one_time_out_only(
         self, port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(hinting, "FIRST_PAUSE", AGES)
+        monkeypatch.setattr(hinting, "LONGEST_PAUSE", AGES)
         connect = socket.create_connection
         with socket.create_server(("127.0.0.1", port), backlog=0), ExitStack() as stack:
             with suppress(TimeoutError):

@@ -331,6 +331,8 @@ class TestWithoutAServer:
             async_to_sync(row.aresult)(timeout)
 
     def test_learns_of_a_black_hole_once(self, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hinting, "FIRST_PAUSE", AGES)
+        monkeypatch.setattr(hinting, "LONGEST_PAUSE", AGES)
         monkeypatch.setenv("LEEK_HINT_TIMEOUT", "0.01")
         tries: list[float] = []
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,23 @@ ERROR = ErrorReport("ValueError", "as asked")
 def only_word_of_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have rows looked at for ages only if the server says so."""
     monkeypatch.setattr(awaiting, "LONGEST_PAUSE", AGES)
+
+
+Later = Callable[..., None]
+
+
+@pytest.fixture
+def later() -> Iterator[Later]:
+    """Return a function that has something done in a moment; the test ends when that is done."""
+    timers: list[threading.Timer] = []
+
+    def start(seconds: float, action: Callable[..., object], *arguments: object) -> None:
+        timers.append(threading.Timer(seconds, action, arguments))
+        timers[-1].start()
+
+    yield start
+    for timer in timers:
+        timer.join()
 
 
 # The listener's end
@@ -159,8 +176,8 @@ class TestTheListenersEnd:
         for _ in range(3):
             with waiting_for(1, listener.port) as connection:
                 assert reads(connection, WAITING)
-            wait_until(lambda: not listener._audience.deadlines, "the end of the connection")
-        assert not listener._audience._attending
+            wait_until(lambda: not listener._audience._attending, "the end of the connection")
+        assert not listener._audience.deadlines
 
     def test_parts_with_who_waits_too_long(
         self, listener: Listener, monkeypatch: pytest.MonkeyPatch
@@ -205,13 +222,13 @@ class TestWithAServer:
 
     @pytest.mark.usefixtures("only_word_of_servers")
     def test_waits_for_the_word_of_the_server(
-        self, start_server: StartServer, tmp_path: Path
+        self, start_server: StartServer, later: Later, tmp_path: Path
     ) -> None:
         start_server()
         gate = tmp_path / "gate"
         row = push_task_to_queue(tasks.wait_for, str(gate))
         wait_until(Path(f"{gate}.begun").exists)
-        threading.Timer(0.1, gate.touch).start()
+        later(0.1, gate.touch)
         assert row.wait(60) is None
         for number in range(20):
             assert push_task_to_queue(tasks.add, 1, number).wait(60) == number + 1
@@ -233,11 +250,13 @@ class TestWithAServer:
         assert row.tries == 3
 
     @pytest.mark.usefixtures("only_word_of_servers")
-    def test_hears_of_cancelled_tasks(self, start_server: StartServer, tmp_path: Path) -> None:
+    def test_hears_of_cancelled_tasks(
+        self, start_server: StartServer, later: Later, tmp_path: Path
+    ) -> None:
         start_server()
         row = push_task_to_queue(tasks.never_end, str(tmp_path / "gate"))
         wait_until(Path(tmp_path / "gate.begun").exists)
-        threading.Timer(0.1, cancel_in_thread, [row.pk]).start()
+        later(0.1, cancel_in_thread, row.pk)
         with pytest.raises(TaskFailed, match="cancelled while it ran"):
             row.wait(60)
 
@@ -256,11 +275,13 @@ class TestWithAServer:
         start_server(port=free_port())
         assert push_task_to_queue(tasks.add, 1, 2).wait(60) == 3
 
-    def test_outlives_the_server(self, start_server: StartServer, tmp_path: Path) -> None:
+    def test_outlives_the_server(
+        self, start_server: StartServer, later: Later, tmp_path: Path
+    ) -> None:
         server = start_server()
         row = push_task_to_queue(tasks.never_end, str(tmp_path / "gate"))
         wait_until(Path(tmp_path / "gate.begun").exists)
-        threading.Timer(0.2, server.kill).start()
+        later(0.2, server.kill)
         with pytest.raises(TimeoutError, match="was not finished"):
             row.wait(0.5)
         assert not row.is_finished
@@ -312,14 +333,14 @@ def finish_in_thread(row: QueuedTasks) -> None:
 class TestWithoutAServer:
     """The row is looked at again and again."""
 
-    def test_sees_the_end(self, port: int) -> None:
+    def test_sees_the_end(self, port: int, later: Later) -> None:
         row = push_task_to_queue(tasks.noop)
-        threading.Timer(0.1, finish_in_thread, [row]).start()
+        later(0.1, finish_in_thread, row)
         assert row.wait(60) is None
 
-    def test_sees_the_end_in_a_loop(self, port: int) -> None:
+    def test_sees_the_end_in_a_loop(self, port: int, later: Later) -> None:
         row = push_task_to_queue(tasks.noop)
-        threading.Timer(0.1, finish_in_thread, [row]).start()
+        later(0.1, finish_in_thread, row)
         assert async_to_sync(row.aresult)(60) is None
 
     @pytest.mark.parametrize("timeout", [0, 0.05])
@@ -435,8 +456,8 @@ class TestWithAStranger:
             async_to_sync(row.aresult)(0.1)
         assert self.calls <= 1
 
-    def test_hides_no_end(self, row: QueuedTasks) -> None:
-        threading.Timer(0.05, finish_in_thread, [row]).start()
+    def test_hides_no_end(self, row: QueuedTasks, later: Later) -> None:
+        later(0.05, finish_in_thread, row)
         assert row.wait(60) is None
 
 

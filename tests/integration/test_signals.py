@@ -240,10 +240,10 @@ def test_receivers_that_take_long_hold_up_no_outcome_and_are_waited_for_at_the_s
 def test_receivers_that_take_too_long_do_not_hold_up_the_stop(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    server = start_server(
-        "--shutdown-timeout", "0.2", TESTS_RECEIVERS="wait", TESTS_GATE=str(tmp_path / "gate")
-    )
-    push_task_to_queue(tasks.noop).wait(60)
+    gate = tmp_path / "gate"
+    server = start_server("--shutdown-timeout", "0.2", TESTS_RECEIVERS="wait", TESTS_GATE=str(gate))
+    push_task_to_queue(tasks.noop)
+    wait_until(Path(f"{gate}.begun").exists, "the receiver, which is called for what is stored")
     assert server.terminate() == 0
     assert "Some signals of tasks were not sent" in server.log
     assert SuccessTasks.objects.count() == 1

@@ -62,8 +62,13 @@ def break_transaction(**facts: Any) -> None:
 
 
 def wait(signal: Signal, task_id: int, **facts: Any) -> None:
-    """Wait at the end of a task until the file TESTS_GATE is there, then leave a row."""
+    """Wait at the end of a task until the file TESTS_GATE is there, then leave a row.
+
+    A file beside it says that it waits.
+    """
     if signal is task_finished:
-        while not Path(os.environ["TESTS_GATE"]).exists():
+        gate = os.environ["TESTS_GATE"]
+        Path(f"{gate}.begun").touch()
+        while not Path(gate).exists():
             time.sleep(0.005)
         Runs.objects.create(tag=f"finished {task_id}", process=os.getpid())

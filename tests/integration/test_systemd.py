@@ -6,9 +6,11 @@ import secrets
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from django.db import connection
@@ -25,17 +27,23 @@ VARIABLES = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
 
 
 class Manager:
-    """Listens as systemd does."""
+    """Listens as systemd does: all the time, as the system keeps only a few messages for it."""
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self._messages: SimpleQueue[str] = SimpleQueue()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address.replace("@", "\0"))
-        self._socket.settimeout(GIVE_UP_AFTER)
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while message := self._socket.recv(4096):
+            self._messages.put(message.decode())
 
     def next(self) -> list[str]:
         """Return the assignments of the next message."""
-        return self._socket.recv(4096).decode().split("\n")
+        return self._messages.get(timeout=GIVE_UP_AFTER).split("\n")
 
     def until(self, assignment: str) -> list[list[str]]:
         """Return the messages up to the one with this assignment."""
@@ -46,6 +54,8 @@ class Manager:
 
     def close(self) -> None:
         """Stop listening."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._socket.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 
 from leek import hinting
+from leek.current import current_task
 from tests.support import LeekServer, free_port, wait_until
 
 SCREENSHOTS = Path(__file__).resolve().parent / "browser" / "screenshots"
@@ -146,6 +147,14 @@ def no_thread_is_left() -> Iterator[None]:
 
 def _threads_of_leek() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("leek-")]
+
+
+@pytest.fixture(autouse=True)
+def no_task_is_left() -> Iterator[None]:
+    """Fail a test after which a task seems to be run here: the next test would be its code."""
+    before = current_task()
+    yield
+    assert current_task() is before
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The database fails when an earlier attempt of a task is read: that costs the task nothing."""
 
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def run_retry(a_task: Any, error: Exception | None) -> Outcome:
     assert isinstance(attempt, Attempt)
     with connection.execute_wrapper(read):
         if a_task.func is tasks.add_async.func:
-            return async_to_sync(executor.attempt_in_loop)(attempt)
+            return Context().run(async_to_sync(executor.attempt_in_loop), attempt)
         return executor.attempt(attempt)
 
 

@@ -534,9 +534,11 @@ def advance_and_die(gate: str) -> None:
     return None
 
 
-def advance_for_ever() -> None:
-    """Tell progress again and again."""
-    for number in itertools.count():
+def advance_for_ever(gate: str) -> None:
+    """Tell progress again and again; say by a file that it does."""
+    progress(0)
+    say_begun(gate)
+    for number in itertools.count(1):
         progress(number)
 
 

@@ -17,7 +17,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.8  # seconds between two checks of a service
 class Watch:
     """Checks services for all threads of this server, and watches those that are down.
 
-    `on_change` is called when a service goes down, with the reason, and with None when it is back.
+    `on_change` is called when a service goes down, with the reason, and with None when it is back;
+    it must not wait.
     """
 
     def __init__(self, outage: Outage, on_change: Callable[[str, str | None], None]) -> None:
@@ -93,13 +94,14 @@ class Watch:
                 return
             watcher = Watcher(self._outage, service, self._error, self._came_back)
             self._watchers[service] = watcher
-        self._on_change(service, error)
+            self._on_change(service, error)  # with the lock, as changes are told in their order
         watcher.start()
 
     def _came_back(self, service: str, seconds: float) -> None:
         journal.warning("%s works again, after %.1f s. Its tasks go on.", service, seconds)
-        self._watchers.pop(service)
-        self._on_change(service, None)
+        with self._lock:
+            self._watchers.pop(service)
+            self._on_change(service, None)
 
 
 class Watcher(Service):

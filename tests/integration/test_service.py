@@ -12,6 +12,7 @@ import pytest
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
+from leek import outages
 from leek.contracts import Pushed
 from leek.database import impatient_connections, thrifty_connections
 from leek.models import Servers
@@ -531,6 +532,33 @@ def test_an_event_loop_may_be_stopped_before_it_starts_and_twice() -> None:
     assert loop.join(60)
     loop.stop()
     loop.abandon()
+
+
+def test_a_service_that_fails_again_is_told_of_after_its_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    works = iter([False, True])
+    told: list[str] = []
+
+    def check(service: str) -> None:
+        if not next(works, False):
+            raise ConnectionRefusedError
+
+    def note(service: str, reason: str | None) -> None:
+        if reason is None:
+            again.start()
+            again.join(0.5)  # were it not kept waiting, it would tell meanwhile
+        told.append("down" if reason else "back")
+
+    monkeypatch.setattr(outages, "check", check)
+    watch = Watch(Outage(), note)
+    again = threading.Thread(target=watch.first_down, args=[("smtp",)], kwargs={"anew": True})
+    assert watch.first_down(("smtp",)) == "smtp"
+    wait_until(lambda: len(told) == 3, "the changes")
+    again.join()
+    watch.stop()
+    watch.join(60)
+    assert told == ["down", "back", "down"]
 
 
 @pytest.mark.django_db(transaction=True)

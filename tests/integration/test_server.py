@@ -19,7 +19,7 @@ from leek.models import FailedTasks, QueuedTasks, Servers, State, Status, Succes
 from tests.conftest import StartServer
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import LeekServer, free_port, manage, wait_until
+from tests.support import STORES_ALL, LeekServer, free_port, manage, wait_until
 
 RAISING_LOG_FILTER = """
 from tests.settings import *
@@ -381,7 +381,7 @@ class TestStopping:
     def test_gives_back_at_no_cost_what_outlives_the_deadline(
         self, start_server: StartServer, tmp_path: Path, a_callable: Callable[..., object]
     ) -> None:
-        server = start_server("--shutdown-timeout", "0.1")
+        server = start_server("--shutdown-timeout", "0.1", **STORES_ALL)
         gate = tmp_path / "gate"
         row = push_task_to_queue(a_callable, str(gate))
         blocked(row, gate)
@@ -393,7 +393,7 @@ class TestStopping:
     def test_a_second_signal_shortens_the_wait(
         self, start_server: StartServer, tmp_path: Path
     ) -> None:
-        server = start_server("--shutdown-timeout", "3600")
+        server = start_server("--shutdown-timeout", "3600", **STORES_ALL)
         gate = tmp_path / "gate"
         row = push_task_to_queue(tasks.wait_for, str(gate))
         blocked(row, gate)

@@ -17,7 +17,7 @@ from leek.server.progress import ProgressKeeper
 from leek.server.service import Outage
 from tests.conftest import StartServer
 from tests.site import tasks
-from tests.support import wait_until
+from tests.support import STORES_ALL, wait_until
 
 pytestmark = pytest.mark.any_version
 
@@ -115,7 +115,7 @@ def test_a_time_limit_holds_for_a_task_that_tells_progress_all_the_time(
 def test_a_server_stops_although_a_task_tells_progress_all_the_time(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    server = start_server("--isolate", "--shutdown-timeout", "0.2")
+    server = start_server("--isolate", "--shutdown-timeout", "0.2", **STORES_ALL)
     row = push_task_to_queue(tasks.advance_for_ever, str(tmp_path / "gate"))
     wait_until(lambda: progress_of(row), "the progress")
     assert server.terminate() == 0

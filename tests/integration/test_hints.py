@@ -19,6 +19,16 @@ pytestmark = pytest.mark.any_database
 
 HINT = encode_word("hint")
 AGES = 3600.0  # seconds: what waits so long in a test hangs
+USUAL_REST, USUAL_TIMEOUT = hinting.LONGEST_REST, listening.READ_TIMEOUT
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have both ends give up nothing because of the time that this machine takes."""
+    monkeypatch.setenv("LEEK_HINT_TIMEOUT", str(AGES))
+    for limit in ("LONGEST_REST", "LONGEST_USE"):
+        monkeypatch.setattr(hinting, limit, AGES)
+    monkeypatch.setattr(listening, "READ_TIMEOUT", AGES)
 
 
 class Control:
@@ -160,15 +170,18 @@ class TestThePushersEnd:
     def test_is_heard_after_it_was_idle_for_longer_than_a_server_waits(
         self, listen: Listen, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(listening, "READ_TIMEOUT", 0.01)
         _, control = listen()
-        for number in range(1, 4):
+        for number in (1, 3, 5):
+            monkeypatch.setattr(listening, "READ_TIMEOUT", AGES)  # until the connection is kept
             hinting.hint()
             control.await_hints(number)
+            monkeypatch.setattr(listening, "READ_TIMEOUT", 0.01)
+            hinting.hint()
+            control.await_hints(number + 1)
             await_end_of_line()
 
     def test_does_not_use_what_a_server_may_close_any_moment(self) -> None:
-        assert hinting.LONGEST_REST <= listening.READ_TIMEOUT / 2
+        assert USUAL_REST <= USUAL_TIMEOUT / 2
 
     @pytest.mark.parametrize("limit", ["LONGEST_REST", "LONGEST_USE"])
     def test_connects_anew_after_a_while(
@@ -210,8 +223,6 @@ class TestThePushersEnd:
     def test_never_waits_for_a_server_that_does_not_read(
         self, door: socket.socket, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("LEEK_HINT_TIMEOUT", str(AGES))
-
         def connect_with_little_room(host: str, port: int, timeout: float) -> socket.socket:
             connection = connecting.connect(host, port, timeout)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -236,7 +247,8 @@ class TestThePushersEnd:
     def test_learns_of_a_black_hole_in_one_thread_for_all(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("LEEK_HINT_TIMEOUT", str(AGES))
+        monkeypatch.setattr(hinting, "FIRST_PAUSE", AGES)
+        monkeypatch.setattr(hinting, "LONGEST_PAUSE", AGES)
         tries: list[int] = []
 
         def time_out(host: str, port: int, timeout: float) -> socket.socket:
@@ -245,7 +257,7 @@ class TestThePushersEnd:
 
         monkeypatch.setattr(hinting, "connect", time_out)
         threads = [threading.Thread(target=hinting.hint) for _ in range(5)]
-        with hinting.hinter._lock:  # so that all of them wait for it, unless they are slow
+        with hinting.hinter._lock:  # so that all of them wait for it, but for those that are slow
             for thread in threads:
                 thread.start()
         for thread in threads:
@@ -257,6 +269,7 @@ FORK = """
 import os, threading, warnings
 from leek import hinting
 
+hinting.LONGEST_REST = hinting.LONGEST_USE = 3600.0
 warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads is forked
 
 def in_child(act):
@@ -290,7 +303,7 @@ hinting.hint()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_has_a_connection_of_its_own(door: socket.socket) -> None:
     code = "import django; django.setup()\n" + FORK
-    answer = python("-c", code, LEEK_HINT_TIMEOUT=str(AGES))
+    answer = python("-c", code)
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
     assert sorted(said_at(door), key=len) == [["hint"], ["hint"], ["hint"] * 3]
@@ -353,10 +366,13 @@ class TestTheListenersEnd:
     def test_cuts_off_who_hints_and_then_drips(
         self, listen: Listen, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(listening, "READ_TIMEOUT", 0.2)
         listener, control = listen()
         with connect(listener.port) as pusher:
             pusher.sendall(HINT)
+            control.await_hints(1)
+            monkeypatch.setattr(listening, "READ_TIMEOUT", 0.2)
+            pusher.sendall(HINT)
+            control.await_hints(2)
 
             def is_cut_off() -> bool:
                 with suppress(ConnectionError):
@@ -364,12 +380,11 @@ class TestTheListenersEnd:
                 return is_closed(pusher)
 
             wait_until(is_cut_off, "the end of the connection")
-        assert control.hints == 1
+        assert control.hints == 2
 
     def test_keeps_who_has_hinted_however_many_are_silent(
         self, listen: Listen, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(listening, "READ_TIMEOUT", AGES)
         monkeypatch.setattr(listening, "MOST_SILENT", 20)
         listener, control = listen()
         with ExitStack() as stack:

@@ -23,12 +23,26 @@ pytestmark = pytest.mark.any_database
 Behaviour = Callable[[socket.socket], None]
 
 NONCE = "0f" * 16
+AGES = 3600.0  # seconds: what waits so long in a test hangs
 
 
 @pytest.fixture(autouse=True)
-def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients wait for what an impostor says, however slow this machine is."""
+    monkeypatch.setattr(client, "ASK_TIMEOUT", AGES)
+
+
+@pytest.fixture
+def little_patience(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients wait for a moment only."""
     monkeypatch.setattr(client, "ASK_TIMEOUT", 0.3)
+
+
+@pytest.fixture
+def due_patience(behaviour: str, request: pytest.FixtureRequest) -> None:
+    """Let clients wait for a moment only where they are expected to wait in vain."""
+    if COMMANDS[behaviour][1] == "timed out":
+        request.getfixturevalue("little_patience")
 
 
 class Impostor:
@@ -145,6 +159,7 @@ ODD: dict[str, tuple[Behaviour, str]] = {
 }
 
 
+@pytest.mark.usefixtures("due_patience")
 @pytest.mark.parametrize("behaviour", ODD)
 def test_a_question_is_given_up_with_the_reason(impersonate: Impersonate, behaviour: str) -> None:
     act, reason = ODD[behaviour]
@@ -178,6 +193,7 @@ COMMANDS: dict[str, tuple[Behaviour, str]] = ODD | {
 }
 
 
+@pytest.mark.usefixtures("due_patience")
 @pytest.mark.parametrize("behaviour", COMMANDS)
 def test_a_command_is_given_up_with_the_reason(impersonate: Impersonate, behaviour: str) -> None:
     act, reason = COMMANDS[behaviour]
@@ -237,6 +253,7 @@ def test_a_refusal_in_other_words_is_not_repeated(impersonate: Impersonate) -> N
     assert "0900" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("little_patience")
 @pytest.mark.parametrize("arguments", [["leek_status", "ping"], ["leek_stop"]])
 @pytest.mark.parametrize("behaviour", ["silence", "dripping", "an endless line", "HTTP"])
 def test_the_commands_say_that_no_server_answers(

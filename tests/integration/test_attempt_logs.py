@@ -16,7 +16,7 @@ from leek import leases, lifecycle, upkeep
 from leek.api import push_many, push_task_to_queue, using
 from leek.exceptions import TaskFailed
 from leek.lifecycle.settling import ATTEMPTS_KEPT
-from leek.models import AttemptLogs, QueuedTasks, State
+from leek.models import AttemptLogs, FailedAttempts, QueuedTasks, State
 from leek.outcome import Claimed, ErrorReport, Failure, Logged, Outcome, Retry, Success
 from leek.server.recorder import _text
 from tests.conftest import StartServer
@@ -139,11 +139,13 @@ def test_a_thread_with_the_context_of_the_task_belongs_to_it(start_server: Start
 def test_a_task_that_takes_too_long_keeps_its_log(
     start_server: StartServer, arguments: tuple[str, ...]
 ) -> None:
-    start_server(*arguments, LEEK_TIMEOUT="0.3", LEEK_MAX_RETRIES="1")
+    start_server(*arguments, LEEK_TIMEOUT="0.3", LEEK_MAX_RETRIES="1000", LEEK_RETRY_DELAY="0")
     row = push_task_to_queue(tasks.log_and_stay)
-    with pytest.raises(TaskFailed, match="TaskTimeout"):
-        row.wait(60)
-    assert logs(row) == {1: ["They say I stay"]}
+    found = wait_until(lambda: logs(row), "an attempt that had the time to log")
+    attempt, lines = found.popitem()
+    assert lines == ["They say I stay"]
+    failed = FailedAttempts.objects.get(task=row.pk, attempt=attempt)
+    assert failed.exception_type == "leek.exceptions.TaskTimeout"
 
 
 @pytest.mark.logs_errors

@@ -17,12 +17,12 @@ from tests.site import tasks
 from tests.site.models import Runs
 from tests.support import ROOT, LeekServer, manage, wait_until
 
-# A site whose server takes any time between two async tasks for a long rest.
-RESTS_ARE_LONG = """
+# A site whose server takes the time between two async tasks for a long rest if it is longer.
+LONGEST_REST = """
 from leek.server import loop
 from tests.settings import *
 
-loop.IDLE_TOO_LONG = 0.0
+loop.IDLE_TOO_LONG = {}
 """
 
 MANY = 100  # as many as run at once by default
@@ -80,9 +80,9 @@ class TestSideBySide:
         server = start_server("--workers", "1", LEEK_ASYNC_LIMIT="2")
         one, two = waiting_at(first, second)
         three = push_task_to_queue(tasks.wait_slowly, str(third))
-        wait_until(lambda: answer(server, "waiting") == "(True, 1)")
+        wait_until(QueuedTasks.objects.running().filter(pk=three.pk).exists, "the claim")
+        wait_until(lambda: answer(server, "waiting") == "(True, 1)", "the Worker to have it")
         assert not Path(f"{third}.begun").exists()
-        assert QueuedTasks.objects.running().filter(pk=three.pk).exists()  # the Worker has it
         second.touch()
         has_begun(third)
         assert not two.wait(60)
@@ -144,7 +144,8 @@ class TestOutcomes:
             row.wait(60)
         assert "in fail_slowly" in caught.value.traceback
         assert "leek/server" not in caught.value.traceback
-        assert f"Task {row.pk} tests.site.tasks.fail_slowly failed for good" in server.log
+        told = f"Task {row.pk} tests.site.tasks.fail_slowly failed for good"
+        wait_until(lambda: told in server.log, "the record of its end")
 
     @pytest.mark.logs_errors
     def test_it_is_interrupted_when_it_runs_too_long(
@@ -277,8 +278,10 @@ class TestConnections:
         assert len({row.wait(60) for row in rows}) == 1
 
     @on_servers
-    def test_that_was_killed_costs_one_try_and_is_replaced(self, start_server: StartServer) -> None:
-        start_server(LEEK_RETRY_DELAY="0.01")
+    def test_that_was_killed_costs_one_try_and_is_replaced(
+        self, start_server: StartServer, tmp_path: Path
+    ) -> None:
+        start_server(LEEK_RETRY_DELAY="0.01", **settings_with(tmp_path, longest_rest=3600.0))
         killed = kill(push_task_to_queue(tasks.connection_number).wait(60))
         row = push_task_to_queue(tasks.connection_number)
         assert row.wait(60) != killed
@@ -288,13 +291,18 @@ class TestConnections:
     def test_that_was_killed_during_a_rest_costs_nothing(
         self, start_server: StartServer, tmp_path: Path
     ) -> None:
-        (tmp_path / "restless_settings.py").write_text(RESTS_ARE_LONG)
-        paths = os.pathsep.join([str(ROOT), str(tmp_path)])
-        start_server(DJANGO_SETTINGS_MODULE="restless_settings", PYTHONPATH=paths)
+        start_server(**settings_with(tmp_path, longest_rest=0.0))
         killed = kill(push_task_to_queue(tasks.connection_number).wait(60))
         row = push_task_to_queue(tasks.connection_number)
         assert row.wait(60) != killed
         assert row.tries == 1
+
+
+def settings_with(folder: Path, *, longest_rest: float) -> dict[str, str]:
+    """Write the settings of a site with this longest rest; return what leads a server there."""
+    (folder / "resting_settings.py").write_text(LONGEST_REST.format(longest_rest))
+    paths = os.pathsep.join([str(ROOT), str(folder)])
+    return {"DJANGO_SETTINGS_MODULE": "resting_settings", "PYTHONPATH": paths}
 
 
 def kill(number: int) -> int:

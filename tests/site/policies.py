@@ -172,6 +172,16 @@ def few_at_a_time(log: str, seconds: float) -> None:
     _stay(log, "few", seconds)
 
 
+@policy(limit=2)
+def two_at_a_time(log: str, seconds: float) -> None:
+    """Do so, but the first one until a second one runs beside it."""
+    note(log, "few", "begins", time.time())
+    while Path(log).read_text().count("begins") < 2:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    note(log, "few", "ends", time.time())
+
+
 @policy(limit=1, key=lambda log, user_id, seconds: user_id)
 def one_for_each_user(log: str, user_id: int, seconds: float) -> None:
     """Run for a while, and note when."""

@@ -15,6 +15,7 @@ from leek.api import pause_queue, push_task_to_queue
 from leek.bench.figures import Figures
 from leek.bench.report import RATIOS, as_dict, as_text
 from leek.bench.tables import drop_tables, our_names, our_tables
+from leek.database import alone_at
 from leek.models import PausedQueues, QueuedTasks, Servers, State, SuccessTasks, Tallies
 from tests.site.tasks import noop
 from tests.support import (
@@ -76,6 +77,12 @@ def has_pushed() -> bool:
     with suppress(DatabaseError), our_names():
         return SuccessTasks.objects.exists()
     return False
+
+
+def nobody_measures() -> bool:
+    """Tell whether the database lets a benchmark begin."""
+    with alone_at(connection.alias, "leek_bench") as is_alone:
+        return is_alone
 
 
 def its_server() -> int:
@@ -213,6 +220,7 @@ def test_the_next_run_removes_what_a_killed_one_left(begin: Callable[[], Benchma
     server = its_server()
     benchmark.kill()
     wait_until(lambda: is_gone(server), "the end of the server")
+    wait_until(nobody_measures, "the database to see the end of the benchmark")
     assert its_tables()
     assert notes()
     done = manage("leek_bench", *SMALL)

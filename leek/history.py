@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from leek.database import as_stored, aware
+from leek.database import as_stored, in_utc
 from leek.models import Tallies
 from leek.tally import COLUMNS, HOUR, MINUTE, Tally, beginning_of, quantile
 
@@ -92,7 +92,7 @@ def read(now: datetime) -> History:
     hour, day = _slots(now, MINUTE, HOUR // MINUTE), _slots(now, QUARTER, SECONDS // QUARTER)
     names: dict[str, Tally] = {}
     for period, begins_at, name, *counts in _rows(now):
-        tally, time = Tally(*counts), aware(begins_at).astimezone(UTC)
+        tally, time = Tally(*counts), in_utc(begins_at)
         if period == HOUR:
             names.setdefault(name, Tally()).add(tally)
             continue

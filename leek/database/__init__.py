@@ -1,7 +1,7 @@
 """The only place that knows that databases differ."""
 
 from leek.database.claims import ClaimStatement
-from leek.database.clock import Now, SecondsSince, after, as_stored, aware, utc_offset
+from leek.database.clock import Now, SecondsSince, after, as_stored, aware, in_utc, utc_offset
 from leek.database.compiled import CompiledQuery
 from leek.database.connecting import (
     has_table,
@@ -38,6 +38,7 @@ __all__ = [
     "has_one_writer",
     "has_table",
     "impatient_connections",
+    "in_utc",
     "insert_rows",
     "insert_unless_taken",
     "insert_values",

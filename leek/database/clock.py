@@ -78,6 +78,11 @@ def aware(time: datetime) -> datetime:
     return make_aware(time) if is_naive(time) else time
 
 
+def in_utc(time: datetime) -> datetime:
+    """Return a time in UTC; one without a zone is taken for one of the site's."""
+    return aware(time).astimezone(UTC)
+
+
 def as_stored(time: datetime) -> datetime:
     """Return a time that has a zone as Django stores it."""
     return time if settings.USE_TZ else make_naive(time)

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from leek.database import after, as_stored, aware
+from leek.database import after, as_stored, in_utc
 from leek.models import Tallies, queue_database
 from leek.outcome import Outcome
 from leek.tally import EVER, Slice, Tally
@@ -50,14 +49,10 @@ def with_zones(outcome: Outcome) -> Outcome:
     """Return an outcome of a site without USE_TZ with times that can be subtracted."""
     return replace(
         outcome,
-        claimed=outcome.claimed._replace(claimed_at=_in_utc(outcome.claimed.claimed_at)),
-        started_at=_in_utc(outcome.started_at),
-        finished_at=_in_utc(outcome.finished_at),
+        claimed=outcome.claimed._replace(claimed_at=in_utc(outcome.claimed.claimed_at)),
+        started_at=in_utc(outcome.started_at),
+        finished_at=in_utc(outcome.finished_at),
     )
-
-
-def _in_utc(time: datetime) -> datetime:
-    return aware(time).astimezone(UTC)
 
 
 def _rows() -> QuerySet[Tallies]:

@@ -3,16 +3,15 @@
 import argparse
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from leek import hinting, upkeep
+from leek.database import as_stored, in_utc
 from leek.lifecycle import PushedBack
 from leek.management.base import LeekCommand
 from leek.management.options import task_id
@@ -34,17 +33,10 @@ def moment(text: str) -> datetime:
     with suppress(ValueError, OverflowError):
         found = parse_datetime(text)
         if found is None and (day := parse_date(text)):
-            found = datetime(day.year, day.month, day.day)  # noqa: DTZ001 (as_stored adds it)
+            found = datetime(day.year, day.month, day.day)  # noqa: DTZ001 (in_utc adds it)
         if found is not None:
-            return as_stored(found)
+            return as_stored(in_utc(found))
     raise argparse.ArgumentTypeError(f"{text} is not a time such as 2026-11-24 or 2026-11-24T10:30")
-
-
-def as_stored(time: datetime) -> datetime:
-    """Return the time as the site stores times: in UTC with USE_TZ, else without a zone."""
-    if settings.USE_TZ:
-        return (timezone.make_aware(time) if timezone.is_naive(time) else time).astimezone(UTC)
-    return time if timezone.is_naive(time) else timezone.make_naive(time)
 
 
 class Command(LeekCommand):

@@ -17,7 +17,7 @@ class Agenda:
     """What there is to do: work now, seconds until the next deferred task, others' dead servers.
 
     `suspects` are tasks to be run one at a time, `blocked` tasks wait at gates. Tasks of `paused`
-    queues are nothing to do.
+    queues are nothing to do. `siblings` tells whether other servers live that can be reached.
     """
 
     ready: bool
@@ -27,6 +27,7 @@ class Agenda:
     blocked: bool = False
     registered: bool = True
     paused: frozenset[str] = frozenset()
+    siblings: bool = False
 
 
 def look(server_id: int, queues: Collection[str] | None) -> Agenda:
@@ -35,7 +36,7 @@ def look(server_id: int, queues: Collection[str] | None) -> Agenda:
     query = _compiled(alias, QueuedTasks._meta.db_table, server_id, chosen, utc_offset(alias))
     if not (found := query.run()):
         return Agenda(False, False, next_due=None, dead_servers=False, registered=False)
-    ready, suspects, due_at, dead_servers, blocked, any_paused, now = found[0]
+    ready, suspects, due_at, dead_servers, blocked, any_paused, siblings, now = found[0]
     paused = paused_queues() if any_paused else frozenset()
     if paused or _has_pattern(queues):
         ready = _has_ready(queues, paused)
@@ -44,7 +45,13 @@ def look(server_id: int, queues: Collection[str] | None) -> Agenda:
         suspects = waiting.exclude(queue__in=paused).exists()
     next_due = max((due_at - now).total_seconds(), 0.0) if due_at else None
     return Agenda(
-        bool(ready), bool(suspects), next_due, bool(dead_servers), bool(blocked), paused=paused
+        bool(ready),
+        bool(suspects),
+        next_due,
+        bool(dead_servers),
+        bool(blocked),
+        paused=paused,
+        siblings=bool(siblings),
     )
 
 
@@ -63,6 +70,9 @@ def _compiled(
             Exists(servers.filter(expires_at__lt=Now()).exclude(pk=OuterRef("pk"))),
             Exists(tasks.blocked()),
             Exists(PausedQueues.objects.using(alias)),
+            Exists(
+                servers.filter(expires_at__gte=Now(), port__gt=0).exclude(pk=OuterRef("pk")),
+            ),
             Now(),
         )
     )
@@ -116,6 +126,17 @@ def orphaned(server_id: int) -> list[int]:
     known = Servers.objects.filter(pk=OuterRef("owner"))
     claimed = QueuedTasks.objects.running().exclude(owner=None).exclude(owner=server_id)
     return list(claimed.exclude(Exists(known)).values_list("owner", flat=True).distinct())
+
+
+def claimed_by(server_id: int) -> set[tuple[int, int]]:
+    """Return the ids of the tasks that a server has claimed, each with the number of its claim."""
+    claimed = QueuedTasks.objects.running().filter(owner=server_id)
+    return set(claimed.order_by().values_list("pk", "claim"))
+
+
+def queues_of(ids: Collection[int]) -> dict[int, str]:
+    """Return the names of the queues of these tasks, by their ids."""
+    return dict(QueuedTasks.objects.filter(pk__in=ids).order_by().values_list("pk", "queue"))
 
 
 @dataclass(frozen=True)

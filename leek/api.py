@@ -20,7 +20,7 @@ from leek.exceptions import GiveUp, InvalidTask, Retry
 from leek.models import QueuedTasks
 from leek.pausing import pause_queue, resume_queue
 from leek.policy import NOTHING, Policy, PolicyOptions, policy, policy_from
-from leek.pushing import TaskTuple, new_rows
+from leek.pushing import TaskTuple, new_rows, time_of_push
 from leek.storing import start, store
 from leek.task import short_repr
 from leek.tracing import pushing
@@ -71,7 +71,7 @@ class Options:
         with pushing() as span:
             values = new_rows(
                 tasks,
-                timezone.now(),
+                time_of_push(self.run_after),
                 config.SERIALIZER,
                 said=self.said,
                 run_after=self.run_after,

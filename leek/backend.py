@@ -11,7 +11,6 @@ from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
-from django.utils import timezone
 
 from leek import exceptions
 from leek.current import LARGEST
@@ -82,6 +81,7 @@ class LeekBackend(BaseTaskBackend):
         stored, TypeError or ValueError where an argument is not JSON.
         """
         from leek import enqueuing, results, storing
+        from leek.pushing import time_of_push
         from leek.receivers import tell
 
         self.validate_task(task)
@@ -90,7 +90,8 @@ class LeekBackend(BaseTaskBackend):
         args, kwargs = enqueuing.json_arguments(task, args, kwargs)
         with pushing() as span:
             try:
-                values = enqueuing.enqueued_row(task, args, kwargs, self.alias, timezone.now())
+                now = time_of_push(task.run_after)
+                values = enqueuing.enqueued_row(task, args, kwargs, self.alias, now)
             except exceptions.InvalidTask as error:
                 raise InvalidTask(str(error)) from error
             (row,) = storing.store([values])

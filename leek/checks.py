@@ -16,11 +16,13 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import DEFAULT_DB_ALIAS
 
 from leek import conf, mail
+from leek.celery.apps import NoCeleryApp, accepts_messages, celery_app
 from leek.database import sqlite_shortcomings
 from leek.models import queue_database
 from leek.policy import atomic_refusal
 
-SETTINGS, DATABASE, MAIL = "leek_settings", "leek_database", "leek_mail"  # tags
+# tags
+SETTINGS, DATABASE, MAIL, ENGINE = "leek_settings", "leek_database", "leek_mail", "leek_engine"
 
 BACKEND = "leek.backend.LeekBackend"
 
@@ -141,6 +143,22 @@ def check_database(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="leek.W001",
         )
     ]
+
+
+@register(ENGINE)
+def check_engine(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """Report that Celery is to run the tasks, but is not there, or not as the settings name it."""
+    with suppress(conf.InvalidSetting):  # check_settings reports it
+        if conf.config.ENGINE == "celery":
+            try:
+                app = celery_app()
+            except NoCeleryApp as error:
+                return [Error(error.problem, error.remedy, id="leek.E009")]
+            if not accepts_messages(app):
+                problem = "The Celery app refuses JSON, in which it is told of leek's tasks."
+                remedy = 'Add "json" to CELERY_ACCEPT_CONTENT, or to accept_content of your app.'
+                return [Error(problem, remedy, id="leek.E009")]
+    return []
 
 
 @register(MAIL)

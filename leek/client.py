@@ -2,12 +2,16 @@
 
 import secrets
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
-from leek.conf import config, protocol_secrets
-from leek.connecting import connect
+from leek.conf import places, protocol_secrets
+from leek.connecting import connect, in_turn
 from leek.exceptions import ProtocolError, ServerUnreachable
+from leek.links import give_up_when_dead
+from leek.places import Place
 from leek.protocol import (
     WRONG_SECRET,
     NotLeek,
@@ -22,15 +26,45 @@ from leek.protocol import (
 from leek.stream import DeadlineReader
 
 ASK_TIMEOUT = 5.0  # seconds for a question to be answered, or for a command to be accepted
+LONGEST_SILENCE = 20.0  # seconds after which a host that is gone without a word is not waited for
 LASTING = ("stop", "stop-worker")  # commands that take as long as the tasks that run
+
+_FAILURES = (OSError, ProtocolError)  # of a conversation
+
+
+class Answer(NamedTuple):
+    """What a server answers, and where."""
+
+    place: Place
+    reply: Reply
 
 
 def ask(question: str, *, host: str | None = None, port: int | None = None) -> Reply:
-    """Return the server's answer to "ping", "waiting" or "handled".
+    """Return the answer to "ping", "waiting" or "handled" of the server there.
 
-    Raise ServerUnreachable, naming host and port, where there is none.
+    Where the settings name several places, it is the first that answers. Raise ServerUnreachable,
+    naming all that were tried, where there is none.
     """
-    with _conversation(host, port) as (connection, lines):
+    return ask_in_turn(question, places(host, port)).reply
+
+
+def ask_in_turn(question: str, at: Sequence[Place], patience: float | None = None) -> Answer:
+    """Return the first answer that one of these places gives, within so many seconds in all.
+
+    None for ASK_TIMEOUT.
+    """
+    problems = []
+    deadline = time.monotonic() + (ASK_TIMEOUT if patience is None else patience)
+    for place, seconds in in_turn(at, deadline):
+        try:
+            return Answer(place, _ask(question, place, seconds))
+        except _FAILURES as error:
+            problems.append(f"{place} ({error})")
+    raise ServerUnreachable(f"No leek_server answers at {', '.join(problems)}.")
+
+
+def _ask(question: str, place: Place, seconds: float) -> Reply:
+    with _conversation(place, seconds) as (connection, lines):
         connection.sendall(encode_word(question))
         reply = read_reply(lines)
         if reply.ok is None:
@@ -41,20 +75,26 @@ def ask(question: str, *, host: str | None = None, port: int | None = None) -> R
 def command(name: str, *, host: str | None = None, port: int | None = None) -> Reply:
     """Have the server do what changes something, and return its answer when it is done.
 
+    Where the settings name several places, it is the server at the first that answers.
     "stop-worker" is done when the Worker is off, "stop" when the server is gone, however long its
     tasks take; "cancel-<id>" at once. The answer is `WRONG_SECRET` where the server was started
     with none of this site's keys. Raise ServerUnreachable where there is no server, or one that
     does not prove to know the key: it is neither waited for nor believed.
     """
+    at = places(host, port)
+    place = at[0] if len(at) == 1 else ask_in_turn("ping", at).place
     reply = WRONG_SECRET
-    for secret in protocol_secrets():
-        if (reply := _command(name, secret, host, port)) != WRONG_SECRET:
-            break
+    try:
+        for secret in protocol_secrets():
+            if (reply := _command(name, secret, place)) != WRONG_SECRET:
+                break
+    except _FAILURES as error:
+        raise ServerUnreachable(f"No leek_server answers at {place} ({error}).") from error
     return reply
 
 
-def _command(name: str, secret: bytes, host: str | None, port: int | None) -> Reply:
-    with _conversation(host, port) as (connection, lines):
+def _command(name: str, secret: bytes, place: Place) -> Reply:
+    with _conversation(place, ASK_TIMEOUT) as (connection, lines):
         connection.sendall(encode_word(name))
         answer, nonce = answer_to(read_nonce(lines), name, secret), secrets.token_hex(16)
         connection.sendall(encode_word(f"{answer}-{nonce}"))
@@ -73,7 +113,7 @@ def _check_acceptance(given: Reply, expected: Reply) -> None:
 def _outcome(name: str, connection: socket.socket, lines: DeadlineReader) -> Reply:
     """Return the answer to an accepted command when it is carried out, however long that lasts."""
     if name in LASTING:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        give_up_when_dead(connection, LONGEST_SILENCE)
         lines.lift_deadline()
     reply = read_reply(lines)
     if name == "stop" and reply.ok:
@@ -83,14 +123,8 @@ def _outcome(name: str, connection: socket.socket, lines: DeadlineReader) -> Rep
 
 
 @contextmanager
-def _conversation(
-    host: str | None, port: int | None
-) -> Iterator[tuple[socket.socket, DeadlineReader]]:
-    """Connect, and yield the connection with what it receives within ASK_TIMEOUT."""
-    host = config.TASKS_HOST if host is None else host
-    port = config.TASKS_PORT if port is None else port
-    try:
-        with connect(host, port, ASK_TIMEOUT) as connection:
-            yield connection, DeadlineReader(connection, ASK_TIMEOUT)
-    except (OSError, ProtocolError) as error:
-        raise ServerUnreachable(f"No leek_server answers at {host}:{port} ({error}).") from error
+def _conversation(place: Place, seconds: float) -> Iterator[tuple[socket.socket, DeadlineReader]]:
+    """Connect, and yield the connection with what it receives within so many seconds in all."""
+    deadline = time.monotonic() + seconds
+    with connect(place.host, place.port, seconds) as connection:
+        yield connection, DeadlineReader(connection, deadline - time.monotonic())

@@ -16,6 +16,7 @@ from environ import Env
 
 from leek import path_kinds
 from leek import setting_kinds as kinds
+from leek.places import Place, places_in
 from leek.schedule_setting import SCHEDULE
 from leek.setting_kinds import Kind, WrongPart
 
@@ -105,7 +106,7 @@ class Setting(Generic[T]):
 class Config:
     """Every setting, by its key."""
 
-    TASKS_HOST = Setting("localhost", kinds.TEXT)
+    TASKS_HOST = Setting("localhost", kinds.PLACES)
     TASKS_PORT = Setting(8002, kinds.PORT)
     HINT_TIMEOUT = Setting(0.25, kinds.PERIOD)
     DATABASE = Setting(None, kinds.ALIAS)
@@ -115,6 +116,9 @@ class Config:
     CONTEXT = Setting([], path_kinds.VARIABLES)
     EAGER = Setting(False, kinds.FLAG)
     RUNSERVER = Setting(False, kinds.FLAG)
+    ENGINE = Setting("leek", kinds.choice("leek", "celery"))
+    CELERY_APP = Setting(None, path_kinds.CELERY_APP)
+    RELAY_TIMEOUT = Setting(60, kinds.PERIOD)
     WORKERS = Setting(1, kinds.COUNT)
     ASYNC_LIMIT = Setting(100, kinds.COUNT)
     QUEUES = Setting(None, kinds.QUEUES)
@@ -174,6 +178,14 @@ def wrong_values() -> list[InvalidSetting]:
         except InvalidSetting as error:
             problems.append(error)
     return problems
+
+
+def places(host: str | None = None, port: int | None = None) -> list[Place]:
+    """Return where servers may be reached, by the settings, but for what is given, in order."""
+    if host is not None:
+        return [Place(host, config.TASKS_PORT if port is None else port)]
+    named = places_in(config.TASKS_HOST, config.TASKS_PORT)
+    return named if port is None else list(dict.fromkeys(Place(each.host, port) for each in named))
 
 
 def protocol_secrets() -> list[bytes]:

@@ -42,6 +42,13 @@ def close_connections() -> None:
     connections.close_all()
 
 
+def forget_closed_connections() -> None:
+    """Forget this thread's connections that are closed, for whoever closes a pool with each."""
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None:
+            del connections[connection.alias]
+
+
 def keep_caches() -> None:
     """Have this thread's caches, for all its tasks to share.
 

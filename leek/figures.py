@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
+from leek.places import Place
+
 
 class Number(int):
     """A count; with `is_capped` there are more, and counting ended here."""
@@ -35,10 +37,12 @@ class RunningFigures:
 
 @dataclass(frozen=True)
 class ServerFigures:
-    """One `leek_server` that holds a lease.
+    """One `leek_server` that holds a lease, or a process of a Celery worker, without a port.
 
     `running` is the number of tasks that it has claimed; `running_tasks` are those that its Workers
-    have been running for a second or more, the longest first.
+    have been running for a second or more, the longest first. One without Workers relays to Celery
+    what it has claimed. `place` is where it can be reached from here, None where it cannot, or does
+    not listen.
     """
 
     host: str
@@ -51,6 +55,7 @@ class ServerFigures:
     started_at: str
     running: int
     running_tasks: list[RunningFigures] = field(default_factory=list)
+    place: Place | None = None
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from leek.storing import start
 
 __all__ = ["cancel", "cancel_many", "retry", "wait", "wait_in_loop"]
 
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (where a server may listen)
-
 
 def retry(row: QueuedTasks) -> bool:
     """Push a failed task back, and tell the server when that is committed.
@@ -73,18 +71,11 @@ def _cancel_claimed(task_id: int, unreachable: set[int]) -> bool:
     """Order the server that has claimed a task to cancel it; return whether it does."""
     owner = QueuedTasks.objects.running().filter(pk=task_id).values("owner")
     server = Servers.objects.filter(pk__in=owner).exclude(pk__in=unreachable).first()
-    if server is None:
+    if server is None or (place := leases.reachable_at(server)) is None:
         return False
     try:
         order = about_task("cancel", task_id)
-        return bool(client.command(order, host=_host_of(server), port=server.port).ok)
+        return bool(client.command(order, host=place.host, port=place.port).ok)
     except ServerUnreachable:
         unreachable.add(server.pk)
         return False
-
-
-def _host_of(server: Servers) -> str:
-    """Return where a server can be reached from here."""
-    if server.address not in _EVERYWHERE:
-        return server.address
-    return "localhost" if server.host == leases.this_host() else server.hostname

@@ -59,7 +59,7 @@ class Health:
 def look(limits: Limits) -> Health:
     """Ask the database, in a few statements that are quick however many tasks there are."""
     try:
-        servers = Servers.objects.filter(expires_at__gte=Now()).count()
+        servers = Servers.objects.filter(expires_at__gte=Now(), port__gt=0).count()
         waiting = queue_figures.oldest_waiting()
         most = COUNTED if limits.max_failed is None else max(COUNTED, limits.max_failed + 1)
         failed = FailedTasks.objects.order_by()[:most].count()

@@ -6,82 +6,66 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
-from leek.conf import config
-from leek.connecting import connect
-from leek.protocol import encode_word
+from leek.conf import config, places
+from leek.connecting import connect, in_turn
+from leek.hint_line import HintLine
+from leek.places import Place
 from leek.retry import backoff
 
-LONGEST_REST = 1.0  # seconds after its last hint for which a line is used; the server waits longer
-LONGEST_USE = 60.0  # seconds after which a line is replaced: the name may lead elsewhere by now
 REFUSED_PAUSE = 1.0  # seconds without hints after a refusal
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # the same after a time-out, doubling
 
-_HINT = encode_word("hint")
+T = TypeVar("T")
 
 logger = logging.getLogger("leek")
 
 
-class HintLine:
-    """A connection to the server that hints are sent over, as long as the server keeps it."""
+class Silence:
+    """For how long a place is left alone, because of an error that it met last."""
 
-    def __init__(self, host: str, port: int, timeout: float) -> None:
-        self.place = host, port
-        self._connection = connect(host, port, timeout)
-        self._connection.setblocking(False)
-        with suppress(OSError):  # some systems refuse where the server has closed already
-            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._opened = self._used = time.monotonic()
+    def __init__(self) -> None:
+        self.until = 0.0
+        self.error: OSError | None = None
+        self._time_outs = 0
 
-    def is_open(self) -> bool:
-        """Tell whether the server is still there, and can be expected to hear the next hint."""
-        now = time.monotonic()
-        if now > self._used + LONGEST_REST or now > self._opened + LONGEST_USE:
-            return False
-        try:
-            self._connection.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False  # it has closed, or talks as no leek_server does
+    @property
+    def is_over(self) -> bool:
+        """Whether the place may be tried."""
+        return time.monotonic() >= self.until
 
-    def hint(self) -> None:
-        """Send a hint; raise OSError where the line is of no use any more."""
-        self._used = time.monotonic()
-        try:
-            sent = self._connection.send(_HINT)
-        except BlockingIOError:
-            return  # earlier hints lie unread there, and are as good
-        if sent < len(_HINT):
-            raise ConnectionError("there was no room for a whole hint")
-
-    def close(self) -> None:
-        """End the connection."""
-        self._connection.close()
+    def begin(self, error: OSError) -> None:
+        """Leave the place alone for a while."""
+        timed_out = isinstance(error, TimeoutError)
+        self._time_outs = self._time_outs + 1 if timed_out else 0
+        pause = backoff(self._time_outs, FIRST_PAUSE, LONGEST_PAUSE) if timed_out else REFUSED_PAUSE
+        self.until = time.monotonic() + pause
+        self.error = error
 
 
 class Hinter:
-    """Sends hints, and falls silent for a while where nobody answers.
+    """Sends hints to the first place that answers, and falls silent for a while where none does.
 
     A hint may be lost at the cost of some latency, so it never raises, and waits at most
-    HINT_TIMEOUT; then the pushes of this process go without until the pause is over. Where no
-    `host` and `port` are given, the settings name them. All threads share one line.
+    HINT_TIMEOUT for all places together; then the pushes of this process go without until the pause
+    of one is over. Where no `place` is given, the settings name them. All threads share one line,
+    which is used as long as it works, wherever it leads.
     """
 
-    def __init__(self, host: str | None = None, port: int | None = None) -> None:
-        self._host = host
-        self._port = port
+    def __init__(self, place: Place | None = None) -> None:
+        self._place = place
         self._lock = threading.Lock()
         self._line: HintLine | None = None
-        self._silent_until = 0.0
-        self._time_outs = 0
+        self._silences: dict[Place, Silence] = defaultdict(Silence)
+        self._silent_until = 0.0  # at all places
         self._failing = False
 
     def hint(self) -> None:
-        """Tell the server that there is work."""
+        """Tell a server that there is work."""
         if (now := time.monotonic()) < self._silent_until:
             return
         patience = config.HINT_TIMEOUT
@@ -94,7 +78,7 @@ class Hinter:
                 self._lock.release()
 
     def connect(self, patience: float) -> socket.socket | None:
-        """Return a connection to the server for other words than hints; None if nobody answers.
+        """Return a connection to a server for other words than hints; None if nobody answers.
 
         It waits at most `patience` seconds, and where that is enough for a hint, a server that does
         not answer is left alone for a while, by hints as well.
@@ -106,7 +90,8 @@ class Hinter:
         try:
             if time.monotonic() < self._silent_until:
                 return None
-            return self._connect(now + patience, counts=patience >= config.HINT_TIMEOUT)
+            counts = patience >= config.HINT_TIMEOUT
+            return self._reach(_connect, self._places, now + patience, time_outs_count=counts)
         finally:
             self._lock.release()
 
@@ -118,48 +103,22 @@ class Hinter:
     def in_forked_process(self) -> "Hinter":
         """Return what stands for this one after a fork: the line belongs to the other process."""
         self._drop_line()  # without the lock, which a thread may hold that is not here
-        return Hinter(self._host, self._port)
+        return Hinter(self._place)
 
     @property
-    def _place(self) -> tuple[str, int]:
-        host = config.TASKS_HOST if self._host is None else self._host
-        port = config.TASKS_PORT if self._port is None else self._port
-        return host, port
-
-    def _connect(self, deadline: float, *, counts: bool) -> socket.socket | None:
-        host, port = self._place
-        try:
-            connection = connect(host, port, max(deadline - time.monotonic(), 0.001))
-        except OSError as error:
-            if counts or not isinstance(error, TimeoutError):
-                self._fail(host, port, error)
-            return None
-        self._answers()
-        return connection
-
-    def _answers(self) -> None:
-        """Note that the server is there."""
-        self._time_outs = 0
-        self._failing = False
+    def _places(self) -> list[Place]:
+        return places() if self._place is None else [self._place]
 
     def _try(self, deadline: float) -> None:
-        host, port = self._place
-        if self._hint_again(host, port):
-            return
-        try:
-            self._line = HintLine(host, port, deadline - time.monotonic())
-            self._line.hint()
-        except OSError as error:
-            self._drop_line()
-            self._fail(host, port, error)
-        else:
-            self._answers()
+        at = self._places
+        if not self._hint_again(at):
+            self._line = self._reach(_hint_first, at, deadline)
 
-    def _hint_again(self, host: str, port: int) -> bool:
+    def _hint_again(self, at: Sequence[Place]) -> bool:
         """Use the line that is there, or else close it; return whether it could be used."""
         if self._line is None:
             return False
-        if self._line.place == (host, port) and self._line.is_open():
+        if self._line.place in at and self._line.is_open():
             with suppress(OSError):
                 self._line.hint()
                 return True
@@ -171,27 +130,66 @@ class Hinter:
             self._line.close()
             self._line = None
 
-    def _fail(self, host: str, port: int, error: OSError) -> None:
-        timed_out = isinstance(error, TimeoutError)
-        self._time_outs = self._time_outs + 1 if timed_out else 0
-        pause = backoff(self._time_outs, FIRST_PAUSE, LONGEST_PAUSE) if timed_out else REFUSED_PAUSE
-        self._silent_until = time.monotonic() + pause
+    def _reach(
+        self,
+        reach: Callable[[Place, float], T],
+        at: Sequence[Place],
+        deadline: float,
+        *,
+        time_outs_count: bool = True,
+    ) -> T | None:
+        """Return what `reach` returns for the first place where it does not fail, if there is one.
+
+        The others are left alone for a while.
+        """
+        to_try = [place for place in at if self._silences[place].is_over]
+        for place, seconds in in_turn(to_try, deadline):
+            try:
+                reached = reach(place, seconds)
+            except OSError as error:
+                if time_outs_count or not isinstance(error, TimeoutError):
+                    self._silences[place].begin(error)
+            else:
+                self._silences[place] = Silence()
+                self._failing = False
+                return reached
+        self._fail({place: self._silences[place] for place in at})
+        return None
+
+    def _fail(self, silences: dict[Place, Silence]) -> None:
+        """Have all places left alone until the first pause is over, and say so once."""
+        if any(silence.error is None for silence in silences.values()):
+            return  # it was not given the time to answer
+        self._silent_until = min(silence.until for silence in silences.values())
         if not self._failing:
             self._failing = True
             logger.warning(
-                "No leek_server is listening at %s:%s (%s). Tasks are stored, and run as soon as"
+                "No leek_server is listening at %s. Tasks are stored, and run as soon as"
                 " one is started: manage.py leek_server",
-                host,
-                port,
-                error,
+                ", ".join(f"{place} ({silence.error})" for place, silence in silences.items()),
             )
+
+
+def _connect(place: Place, seconds: float) -> socket.socket:
+    return connect(place.host, place.port, seconds)
+
+
+def _hint_first(place: Place, seconds: float) -> HintLine:
+    """Open a line by its first hint."""
+    line = HintLine(place, _connect(place, seconds))
+    try:
+        line.hint()
+    except BaseException:
+        line.close()
+        raise
+    return line
 
 
 hinter = Hinter()
 
 
 def hint() -> None:
-    """Tell the server that there is work; never raise, never wait for long."""
+    """Tell a server that there is work; never raise, never wait for long."""
     hinter.hint()
 
 
@@ -204,7 +202,7 @@ def connect_for_a_while(patience: float) -> socket.socket | None:
 def hints_to(host: str, port: int) -> Iterator[None]:
     """Send all hints of this process to one server, whatever the settings say."""
     global hinter
-    former, hinter = hinter, Hinter(host, port)
+    former, hinter = hinter, Hinter(Place(host, port))
     former.close()
     try:
         yield

@@ -81,9 +81,11 @@ def _of_queues(queues: Sequence[QueueFigures]) -> Iterator[Metric]:
 
 
 def _of_servers() -> Iterator[Metric]:
-    workers = list(Servers.objects.filter(expires_at__gte=Now()).values_list("workers", flat=True))
-    yield GaugeMetricFamily("leek_servers", "Servers whose lease lives.", value=len(workers))
-    yield GaugeMetricFamily("leek_workers", "Workers of these servers.", value=sum(workers))
+    alive = Servers.objects.filter(expires_at__gte=Now())
+    found = list(alive.values_list("port", "workers"))
+    servers, workers = sum(port > 0 for port, _ in found), sum(number for _, number in found)
+    yield GaugeMetricFamily("leek_servers", "Servers whose lease lives.", value=servers)
+    yield GaugeMetricFamily("leek_workers", "Workers of these, or Celery's.", value=workers)
 
 
 def _gates() -> Metric:

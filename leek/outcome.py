@@ -37,7 +37,7 @@ class Claimed(NamedTuple):
 
     @property
     def must_run_alone(self) -> bool:
-        """Whether a process may have died of this task, so that it gets one to itself."""
+        """Whether a process may have died of this task, so that it is run in one apart."""
         return self.suspect or self.crashes > 0
 
 

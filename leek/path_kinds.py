@@ -65,9 +65,22 @@ def _parse_pairs(text: str) -> dict[str, str]:
     return {former.strip(): present.strip() for former, present in pairs}
 
 
+def _celery_app(value: Any) -> str | None:
+    """Accept what Celery's own option -A takes; whether it imports is seen when it is needed."""
+    if value is None:
+        return None
+    names = TEXT.accept(value).replace(":", ".", 1).split(".")
+    if not all(name.isidentifier() for name in names):
+        raise ValueError(value)
+    return str(value)
+
+
 DOTTED_PATH = Kind('a dotted path such as "shop.tasks.send"', _path)
 VARIABLES = Kind("a list of dotted paths of context variables", _variables, WORDS.parse)
 MAIL_BACKEND = Kind("the dotted path of a mail backend", _mail_backend)
 ALIASES = Kind(
     "a dictionary of present dotted paths by former ones, none of them both", _aliases, _parse_pairs
+)
+CELERY_APP = Kind(
+    'the path of a Celery app such as "shop.celery:app", or None for leek\'s own', _celery_app
 )

@@ -20,6 +20,17 @@ the task for a minute; then the client may ask anew::
     server: leek/1 [null, "waiting"]
     server: leek/1 [true, "finished"]
 
+A server that cannot start what there is offers it to another one, and keeps the connection. Who has
+room looks for work. Who has none notes that there is some, looks when it has room, and says so when
+it has found no more; until then nobody need offer it anything. The server closes a minute after the
+last offer. An offer can do no more than a hint, and needs no secret either::
+
+    server A: leek/1 offer
+    server B: leek/1 [true, "taken"]
+    server A: leek/1 offer
+    server B: leek/1 [null, "busy"]
+    server B: leek/1 [true, "idle"]
+
 A command that changes something is challenged, and the answer proves that the client knows the
 site's secret without showing it. The client challenges the server in turn, so that it need not wait
 for a stranger, nor believe one. The first reply to the answer proves that the command is accepted,
@@ -72,6 +83,7 @@ class Reply(NamedTuple):
 
 WRONG_SECRET = Reply(False, "wrong secret")
 WAITING, FINISHED = Reply(None, "waiting"), Reply(True, "finished")
+TAKEN, BUSY, IDLE = Reply(True, "taken"), Reply(None, "busy"), Reply(True, "idle")
 
 
 class LineTooLong(ProtocolError):

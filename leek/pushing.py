@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
+
 from leek import serializer
 from leek.context import captured
+from leek.database import now_at
 from leek.exceptions import InvalidTask
 from leek.models import State, queue_database
 from leek.policy import NOTHING, Policy, check_atomic, policy_of, stored
@@ -17,6 +20,14 @@ TaskTuple = tuple[Callable[..., Any], Sequence[Any], Mapping[str, Any]]
 DEFAULT_QUEUE, DEFAULT_PRIORITY = "default", 0
 
 _PLACE: dict[str, Any] = {"queue": DEFAULT_QUEUE, "priority": DEFAULT_PRIORITY}
+
+
+def time_of_push(run_after: datetime | timedelta | None) -> datetime:
+    """Return what time it is; by the database's clock where the push says when a task is due.
+
+    The servers go by that one. Others need not wait for its answer: they are due at once.
+    """
+    return timezone.now() if run_after is None else now_at(queue_database())
 
 
 def new_rows(

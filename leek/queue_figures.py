@@ -8,9 +8,9 @@ from typing import NamedTuple
 from django.db.models import Count, Min
 from django.utils import timezone
 
-from leek.database import DistinctValues, Literal, aware
+from leek.database import DistinctValues, Literal, aware, now_at
 from leek.figures import Number, QueueFigures
-from leek.models import PausedQueues, QueuedTasks, State
+from leek.models import PausedQueues, QueuedTasks, State, queue_database
 
 MOST_QUEUES = 100  # shown besides the paused ones: those whose tasks have waited the longest
 IN_LINE = 100  # ready tasks of each priority that are looked at: a retry may be first in line
@@ -50,7 +50,7 @@ def read(due: int, *, quickly: bool = False) -> WaitingFigures:
     for part in parts:
         numbers[part.queue] = numbers.get(part.queue, 0) + part.number
         oldest[part.queue] = min(oldest.get(part.queue, part.oldest), part.oldest)
-    ages = {queue: _age(time) for queue, time in oldest.items()}
+    ages = _ages(oldest)
     is_capped = quickly and due > MOST_DUE
     waiting = {queue: Number(number, is_capped=is_capped) for queue, number in numbers.items()}
     return WaitingFigures(
@@ -70,7 +70,7 @@ def oldest_waiting() -> float | None:
         for rows, number in [(QueuedTasks.objects.due(), 1), *((line, IN_LINE) for line in lines)]
         for time in rows.values_list("run_after", flat=True)[:number]
     ]
-    return _age(min(times)) if times else None
+    return _ages({"": min(times)})[""] if times else None
 
 
 def _shown(waiting: dict[str, Number], ages: dict[str, float]) -> list[QueueFigures]:
@@ -87,8 +87,12 @@ def _shown(waiting: dict[str, Number], ages: dict[str, float]) -> list[QueueFigu
     ]
 
 
-def _age(time: datetime) -> float:
-    return max((timezone.now() - time).total_seconds(), 0.0)
+def _ages(times: dict[str, datetime]) -> dict[str, float]:
+    """Return how many seconds ago these times were, by the database's clock."""
+    if not times:
+        return {}
+    now = now_at(queue_database())
+    return {name: max((now - time).total_seconds(), 0.0) for name, time in times.items()}
 
 
 def _ready() -> list[_Part]:

@@ -40,6 +40,24 @@ def entry_of(queue: str, entries: Collection[str]) -> str | None:
     return None
 
 
+def adds_to(others: Collection[str] | None, entries: Collection[str] | None) -> bool:
+    """Tell whether who serves `others` may take queues that these entries do not stand for."""
+    if entries is None or others is None:
+        return entries is not None
+    return any(entry_of(other, entries) is None for other in others)
+
+
+def may_share(one: Collection[str] | None, other: Collection[str] | None) -> bool:
+    """Tell whether there may be queues that entries of both stand for; two patterns always may."""
+    if one is None or other is None:
+        return True
+    return any(
+        entry_of(entry, other) is not None
+        or (is_pattern(entry) and (any(map(is_pattern, other)) or _stands_for_any(entry, other)))
+        for entry in one
+    )
+
+
 def check_entry(entry: str) -> None:
     """Raise ValueError for what no queue can be of."""
     literal = entry.replace(ANY_TEXT, "")
@@ -55,6 +73,10 @@ def described(queues: Collection[str] | None) -> str:
     weights = queues if isinstance(queues, dict) else {}
     shown = (f"{entry}={weights[entry]}" if entry in weights else entry for entry in queues)
     return f"queues {', '.join(shown)}"
+
+
+def _stands_for_any(pattern: str, names: Collection[str]) -> bool:
+    return any(entry_of(name, [pattern]) for name in names)
 
 
 def _regex(entry: str) -> str:

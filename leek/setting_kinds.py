@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from environ import Env
 
 from leek.conditions import SERVICES, service_named
+from leek.places import entries_in
 from leek.queues import LONGEST_NAME, Queues, check_entry
 
 T = TypeVar("T")
@@ -49,6 +50,15 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(value)
     return value
+
+
+def _places(value: Any) -> str:
+    text = _text(value)
+    try:
+        entries_in(text)
+    except ValueError as error:
+        raise WrongPart(f" is {text!r}, which {error}.", f"Set it to {PLACES.expected}.") from None
+    return text
 
 
 def _flag(value: Any) -> bool:
@@ -171,6 +181,9 @@ def _alias_or_none(value: Any) -> str | None:
 
 
 TEXT = Kind("a text", _text)
+PLACES = Kind(
+    'a host, or several with commas, each with a port or without: "queue1,queue2:8003"', _places
+)
 FLAG = Kind("True or False", _flag, _parse_flag)
 PORT = Kind("a port number from 1 to 65535", _number(1, 65535), int)
 ANY_PORT = Kind("a port number from 0 to 65535", _number(0, 65535), int)

@@ -20,6 +20,7 @@ from leek.figures import (
     ScheduleFigures,
     ServerFigures,
 )
+from leek.leases import reachable_at
 from leek.models import FailedTasks, Gates, QueuedTasks, Schedules, Servers, SuccessTasks
 
 __all__ = [
@@ -49,7 +50,7 @@ def waiting() -> int:
 
 
 def figures(count_up_to: int | None = None) -> Figures:
-    """Count the tasks by state, and list queues and servers, in at most ten statements.
+    """Count the tasks by state, and list queues and servers, in at most eleven statements.
 
     With `count_up_to` it is done quickly, for who looks often: what is deferred, blocked or
     finished is counted so far and no further, and how long tasks have waited is told by the first
@@ -57,16 +58,18 @@ def figures(count_up_to: int | None = None) -> Figures:
     """
     due, deferred, running, blocked, successful, failed = _counts(count_up_to)
     waits = queue_figures.read(due, quickly=count_up_to is not None)
+    servers = _server_figures()
+    relayed = sum(server.running for server in servers if not server.workers)  # and not begun
     return Figures(
         oldest_waiting=waits.oldest,
-        waiting=Number(waits.ready + due, is_capped=due.is_capped),
+        waiting=Number(waits.ready + due + relayed, is_capped=due.is_capped),
         deferred=deferred,
-        running=running,
+        running=Number(max(running - relayed, 0), is_capped=running.is_capped),
         successful=successful,
         failed=failed,
         blocked=blocked,
         gates=_gate_figures() if blocked else [],
-        servers=_server_figures(),
+        servers=servers,
         schedules=_schedule_figures(datetime.now(UTC)),
         queues=waits.queues,
         count_up_to=count_up_to,
@@ -131,6 +134,7 @@ def _server_figures() -> list[ServerFigures]:
             started_at=timezone.localtime(aware(server.started_at)).isoformat(),
             running=server.claimed,
             running_tasks=running[server.pk],
+            place=reachable_at(server),
         )
         for server in alive
     ]

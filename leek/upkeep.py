@@ -14,10 +14,9 @@ from functools import partial
 from typing import TypeVar
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from leek import lifecycle
-from leek.database import rest_between_writes
+from leek.database import now_at, rest_between_writes
 from leek.lifecycle import PushedBack
 from leek.models import FailedTasks, QueuedTasks, SuccessTasks, queue_database
 
@@ -35,9 +34,11 @@ Done = TypeVar("Done")
 
 
 def finished(kind: type[Kind], older_than: timedelta | None = None) -> QuerySet[Kind]:
-    """Return the outcomes of one kind, of tasks that ended so long ago."""
+    """Return the outcomes of one kind, of tasks that ended so long ago by the database's clock."""
     rows = kind.objects.all()
-    return rows if older_than is None else rows.filter(finished_at__lte=timezone.now() - older_than)
+    if older_than is None:
+        return rows
+    return rows.filter(finished_at__lte=now_at(queue_database()) - older_than)
 
 
 successes = partial(finished, SuccessTasks)

@@ -37,23 +37,36 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which databases this run has left out, and what became of the browser tests."""
+    """Say which databases this run has left out, and what became of the tests that need more."""
     left_out = [name for vendor, name in DATABASES.items() if vendor != connection.vendor]
     terminalreporter.write_line(
         f"The database was {DATABASES[connection.vendor]}. Left out: {', '.join(left_out)};"
         " DATABASE_URL picks one, as the README says."
     )
-    of_browser = [
+    of_browser = _reports(terminalreporter, "tests/browser/")
+    if reasons := _reasons(of_browser):
+        terminalreporter.write_line(f"The browser tests were left out. {reasons}.")
+    elif of_browser:
+        terminalreporter.write_line(f"The browser tests' screenshots are in {SCREENSHOTS}.")
+    if reasons := _reasons(_reports(terminalreporter, "tests/brokers/")):
+        terminalreporter.write_line(f"Tests with Celery were left out. {reasons}.")
+
+
+def _reports(terminalreporter: pytest.TerminalReporter, beginning: str) -> list[pytest.TestReport]:
+    """Return what is known of the tests whose names begin so."""
+    return [
         report
         for reports in terminalreporter.stats.values()
         for report in reports
-        if isinstance(report, pytest.TestReport) and report.nodeid.startswith("tests/browser/")
+        if isinstance(report, pytest.TestReport) and report.nodeid.startswith(beginning)
     ]
-    reasons = {report.longrepr[2] for report in of_browser if isinstance(report.longrepr, tuple)}
-    if reasons:
-        terminalreporter.write_line(f"The browser tests were left out. {'; '.join(reasons)}.")
-    elif of_browser:
-        terminalreporter.write_line(f"The browser tests' screenshots are in {SCREENSHOTS}.")
+
+
+def _reasons(reports: list[pytest.TestReport]) -> str:
+    """Return why tests were left out, if some were."""
+    return "; ".join(
+        sorted({report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple)})
+    )
 
 
 @pytest.fixture(scope="session")

@@ -91,3 +91,7 @@ if env.bool("TESTS_READ_ONLY", default=False):
             "django.db.backends.mysql": {"init_command": "SET SESSION TRANSACTION READ ONLY"},
         }[DATABASES["default"]["ENGINE"]]
     )
+if broker := env.str("TESTS_BROKER_URL", default=""):  # set for the sites that relay to Celery
+    CELERY_BROKER_URL = broker
+    CELERY_TASK_DEFAULT_QUEUE = env.str("TESTS_BROKER_QUEUE")
+    CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -11,8 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from io import StringIO
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from leek.models import QueuedTasks
 
 ROOT = Path(__file__).resolve().parent.parent
+LEEK_SERVER = (sys.executable, "-m", "django", "leek_server")
 GIVE_UP_AFTER = 60.0  # seconds: a guard against hanging, never an expectation
 # At its deadline a server leaves to the end of its lease what it cannot store and give back in half
 # a second. This is for tests that look at what it has stored:
@@ -48,14 +49,55 @@ LOGGED_ERROR = re.compile(
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T | None], what: str = "the condition") -> T:
-    """Wait for a condition and return what it returned; fail when it does not come true at all."""
+def wait_until(
+    condition: Callable[[], T | None], what: str = "the condition", *, pause: float = 0.005
+) -> T:
+    """Wait for a condition and return what it returned; fail when it does not come true at all.
+
+    `pause` is how many seconds pass between two looks at it.
+    """
     deadline = time.monotonic() + GIVE_UP_AFTER
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"gave up waiting for {what}")
-        time.sleep(0.005)
+        time.sleep(pause)
     return answer
+
+
+def wait_for_count(count: Callable[[], int], number: int, what: str) -> None:
+    """Wait until there are so many, as long as there are ever more of them."""
+    found = -1
+
+    def are_more() -> bool:
+        nonlocal found
+        before, found = found, count()
+        return found > before
+
+    while found < number:
+        wait_until(are_more, f"more than {found} {what} of {number}")
+
+
+def wait_for_connections(number: int) -> None:
+    """Wait until a database server has so many connections to the test's database, and this one."""
+    sql = {
+        "postgresql": "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "mysql": "SELECT count(*) FROM information_schema.processlist"
+        " WHERE db = database() AND id <> connection_id()",
+    }
+    found = None
+
+    def is_so() -> bool:
+        nonlocal found
+        with connection.cursor() as cursor:
+            cursor.execute(sql[connection.vendor])
+            (found,) = cursor.fetchone()
+        return bool(found == number)
+
+    try:
+        wait_until(is_so)
+    except AssertionError:
+        raise AssertionError(f"there are {found} connections, not {number}") from None
 
 
 def whole_lines(file: Path) -> list[str]:
@@ -92,6 +134,16 @@ def _ports(vendor: str) -> Iterator[int]:
             atexit.register(socket.create_server(("127.0.0.1", first)).close)
             return itertools.cycle(secrets.SystemRandom().sample(others, len(others)))
     raise AssertionError(f"other processes have all ports from {ports[0]} to {ports[-1]}")
+
+
+@contextmanager
+def black_hole(port: int) -> Iterator[None]:
+    """Have who connects to a port wait until his time is up, as where packets are dropped."""
+    with socket.create_server(("127.0.0.1", port), backlog=0), ExitStack() as stack:
+        with suppress(TimeoutError):
+            while True:  # until nobody gets through any more
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), 0.2))
+        yield
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -201,14 +253,24 @@ def _can_write() -> bool:
 
 
 class LeekServer:
-    """A `leek_server` in a process of its own; its log is at `log`."""
+    """A `leek_server` in a process of its own; its log is at `log`.
 
-    def __init__(self, port: int, log: Path, *arguments: str, **extra: str) -> None:
+    With a prefix from `tests.faults.hosts` before its command it runs on another host.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        log: Path,
+        *arguments: str,
+        prefix: Sequence[str] = (),
+        **extra: str,
+    ) -> None:
         self.port = port
         self._log = log
         self._stream = log.open("a")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "django", "leek_server", "--port", str(port), *arguments],
+            [*prefix, *LEEK_SERVER, "--port", str(port), *arguments],
             env=environment(LEEK_TASKS_PORT=str(port), **extra),
             cwd=ROOT,
             stdout=self._stream,

@@ -104,7 +104,8 @@ def live_values(site: AdminSite) -> dict[str, Any]:
 def _verdict(figures: Figures) -> Verdict:
     out = [gate.name for gate in figures.gates if gate.since]
     paused = sum(bool(queue.paused_since) for queue in figures.queues)
-    parts = [] if figures.servers else [_("No server is running: tasks wait.")]
+    is_served = any(server.port for server in figures.servers)
+    parts = [] if is_served else [_("No server is running: tasks wait.")]
     if out:
         words = _("Tasks wait for the end of an outage: %(names)s.")
         parts.append(words % {"names": ", ".join(out)})

@@ -1,5 +1,7 @@
 """The page of one task: what it is, where it is and why, what became of it, what can be done."""
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +19,8 @@ from leek.admin.labels import label_of
 from leek.admin.surroundings import surroundings
 from leek.admin.wording import address_of, address_of_tasks
 from leek.arguments import arguments_of, result_of
-from leek.conf import config
-from leek.connecting import connect
+from leek.conf import places
+from leek.connecting import connect, in_turn
 from leek.explaining import explain
 from leek.models import FailedTasks, Gates, QueuedTasks, State, SuccessTasks
 
@@ -123,8 +125,8 @@ def _explanation(row: QueuedTasks) -> str:
 
 def _is_listening() -> bool:
     """Tell whether somebody listens where the settings say, within a moment."""
-    try:
-        connect(config.TASKS_HOST, config.TASKS_PORT, PATIENCE).close()
-    except OSError:
-        return False
-    return True
+    for place, seconds in in_turn(places(), time.monotonic() + PATIENCE):
+        with suppress(OSError):
+            connect(place.host, place.port, seconds).close()
+            return True
+    return False

@@ -7,6 +7,7 @@ from leek.bench.tables import our_names
 from leek.conf import config
 from leek.database import has_table
 from leek.models import Servers, queue_database
+from leek.places import Place
 from leek.policy import Terms
 from leek.retry import RetryPolicy
 from leek.server.options import PoolOptions
@@ -22,7 +23,7 @@ def serve(tell: Callable[[int | str], None]) -> None:
         if not has_table(queue_database(), Servers._meta.db_table):
             tell("no other process sees this database as it is here")
             return
-        server = ServerOptions(host=HOST, port=0, lease=config.LEASE, shutdown_timeout=1)
+        server = ServerOptions([Place(HOST, 0)], lease=config.LEASE, shutdown_timeout=1)
         Supervisor(server, _pool_options()).run(lambda _, port: tell(port), ends_process=True)
 
 

@@ -1,6 +1,6 @@
 """How rows are claimed, so that no two claims get the same one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -46,9 +46,15 @@ class ClaimStatement:
         self._candidates, self._parameters = compiled(candidates.values_list("pk"))
         self._candidates_in_full, _ = compiled(aged.values_list("pk", *columns, "age"))
 
-    def run(self, limit: int, values: Sequence[Any]) -> list[Row]:
-        """Claim up to `limit` rows by giving them these values; return their columns."""
+    def run(
+        self, limit: int, values: Sequence[Any], meant: Mapping[Any, Any] | None = None
+    ) -> list[Row]:
+        """Claim up to `limit` rows by giving them these values; return their columns.
+
+        Where the candidates were given by parameters that stand for others, `meant` has these.
+        """
         connection = connections[self._alias]
+        parameters = [(meant or {}).get(each, each) for each in self._parameters]
         if not connection.features.has_select_for_update:
             claim = self._change_then_read
         elif connection.vendor == "postgresql":
@@ -58,9 +64,11 @@ class ClaimStatement:
         adapt = connection.ops.adapt_datetimefield_value
         adapted = [adapt(value) if isinstance(value, datetime) else value for value in values]
         with connection.cursor() as cursor:
-            return converted(connection, self._columns, claim(cursor, limit, adapted))
+            return converted(connection, self._columns, claim(cursor, limit, adapted, parameters))
 
-    def _change_and_return(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
+    def _change_and_return(
+        self, cursor: Any, limit: int, values: Sequence[Any], parameters: Sequence[Any]
+    ) -> list[Row]:
         """Claim in one statement, whose commit does not wait for the disk.
 
         A claim that is lost with the machine is one that never was. The array has the candidates
@@ -69,14 +77,16 @@ class ClaimStatement:
         cursor.execute(
             f"{self._change} = ANY(ARRAY({self._candidates} LIMIT %s {self._lock}))"
             f" {self._returning}, (SELECT set_config('synchronous_commit', 'off', true))",
-            [*values, *self._parameters, limit],
+            [*values, *parameters, limit],
         )
         return [row[:-1] for row in cursor.fetchall()]
 
-    def _lock_then_change(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
+    def _lock_then_change(
+        self, cursor: Any, limit: int, values: Sequence[Any], parameters: Sequence[Any]
+    ) -> list[Row]:
         with transaction.atomic(self._alias):
             cursor.execute(
-                f"{self._candidates_in_full} LIMIT %s {self._lock}", [*self._parameters, limit]
+                f"{self._candidates_in_full} LIMIT %s {self._lock}", [*parameters, limit]
             )
             rows = cursor.fetchall()
             if ids := [row[0] for row in rows]:
@@ -84,14 +94,16 @@ class ClaimStatement:
                 cursor.execute(f"{self._change} IN ({markers})", [*values, *ids])
         return [row[1:] for row in rows]
 
-    def _change_then_read(self, cursor: Any, limit: int, values: Sequence[Any]) -> list[Row]:
+    def _change_then_read(
+        self, cursor: Any, limit: int, values: Sequence[Any], parameters: Sequence[Any]
+    ) -> list[Row]:
         """Claim in one statement, under the write lock of the whole database.
 
         A transaction that reads first would fail at once where another one writes beside it.
         """
         cursor.execute(
             f"{self._change} IN ({self._candidates} LIMIT %s)",
-            [*values, *self._parameters, limit],
+            [*values, *parameters, limit],
         )
         if not cursor.rowcount:
             return []

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connections, models
 from django.db.models import functions
 from django.db.models.sql.compiler import SQLCompiler
-from django.utils.timezone import is_naive, make_aware, make_naive
+from django.utils.timezone import is_naive, make_aware, make_naive, now
 
 
 class Now(functions.Now):
@@ -56,6 +56,23 @@ class SecondsSince(models.Func):
         return self.as_sql(
             compiler, connection, template=template, arg_joiner=") - JULIANDAY(", **context
         )
+
+
+_IN_UTC = {  # as a time without a zone; SQLite has the clock of this process
+    "postgresql": "SELECT STATEMENT_TIMESTAMP() AT TIME ZONE 'UTC'",
+    "mysql": "SELECT UTC_TIMESTAMP(6)",
+}
+
+
+def now_at(alias: str) -> datetime:
+    """Return what time it is by the database's clock, as Django stores times."""
+    connection = connections[alias]
+    if connection.vendor not in _IN_UTC:
+        return now()
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_UTC[connection.vendor])
+        (time,) = cursor.fetchone()
+    return as_stored(time.replace(tzinfo=UTC))
 
 
 def utc_offset(alias: str) -> int:

@@ -30,16 +30,16 @@ def impatient_connections(alias: str) -> AbstractContextManager[None]:
     is there. Nothing is changed for connections that come out of a pool, because they stay.
     """
     has_pool = "pool" in connections[alias].settings_dict["OPTIONS"]
-    return _with_defaults(alias, {} if has_pool else _PATIENCE)
+    return with_defaults(alias, {} if has_pool else _PATIENCE)
 
 
 def thrifty_connections(alias: str) -> AbstractContextManager[None]:
     """Have new connections keep few statements in memory, where the site does not say how many."""
-    return _with_defaults(alias, _THRIFT)
+    return with_defaults(alias, _THRIFT)
 
 
 @contextmanager
-def _with_defaults(alias: str, defaults: dict[str, dict[str, int]]) -> Iterator[None]:
+def with_defaults(alias: str, defaults: dict[str, dict[str, int]]) -> Iterator[None]:
     """Add options for new connections, by vendor, where the site does not set them."""
     connection = connections[alias]
     options = connection.settings_dict["OPTIONS"]

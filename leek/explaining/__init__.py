@@ -78,6 +78,7 @@ _REASONS: dict[State, dict[str, Reason]] = {
         "in_its_pusher": begun.in_its_pusher,
         "orphaned": begun.orphaned,
         "lease_over": begun.lease_over,
+        "relayed": begun.relayed,
         "running": begun.running,
     },
     State.SUCCESSFUL: {"succeeded": begun.succeeded},

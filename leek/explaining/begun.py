@@ -1,4 +1,4 @@
-"""Where a task runs, or how it ended."""
+"""Where a task runs, or is about to, or how it ended."""
 
 from django.utils.translation import gettext as _
 
@@ -28,6 +28,14 @@ def lease_over(case: Case) -> str | None:
         return None
     words = {"server": case.owner, "details": _details(case)}
     return _("running on %(server)s, whose lease is over, %(details)s") % words
+
+
+def relayed(case: Case) -> str | None:
+    """Tell that its server has handed it to Celery, none of whose workers has begun it."""
+    if not case.owner or case.owner.workers:
+        return None
+    words = {"server": case.owner, "details": _details(case)}
+    return _("handed to Celery by %(server)s, not begun, %(details)s") % words
 
 
 def running(case: Case) -> str:

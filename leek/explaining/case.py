@@ -7,11 +7,12 @@ from functools import cached_property
 
 from leek import leases, lifecycle
 from leek.conditions import LIMIT, RATE
-from leek.conf import config
+from leek.conf import config, places
 from leek.database import Now, aware, counts, is_among
 from leek.exceptions import CallableNotFound
 from leek.figures import Number
 from leek.models import FailedAttempts, Gates, PausedQueues, QueuedTasks, Servers, queue_database
+from leek.places import Place
 from leek.policy import terms_of_settings
 from leek.protocol import LOCALHOST
 from leek.reading import Reading, read
@@ -30,7 +31,7 @@ class Case:
     @cached_property
     def servers(self) -> list[Servers]:
         """The servers that could run it; one that was just killed still has its lease."""
-        servers = list(Servers.objects.filter(expires_at__gte=Now()))
+        servers = list(Servers.objects.filter(expires_at__gte=Now(), port__gt=0))
         if self.is_listening():
             return servers
         return [server for server in servers if not _may_be_asked(server)]
@@ -93,6 +94,13 @@ class Case:
         return urgent, earlier
 
     @property
+    def relayed(self) -> Number:
+        """How many tasks of its queue were handed to Celery, and are not begun."""
+        running = QueuedTasks.objects.running().filter(queue=self.row.queue)
+        (number,) = counts([running.filter(owner__workers=0)], FAR_BEHIND)
+        return Number(number, is_capped=number == FAR_BEHIND)
+
+    @property
     def latest_failure(self) -> FailedAttempts | None:
         """Its latest attempt that failed."""
         return self.row.failed_attempts.order_by("pk").last()
@@ -139,10 +147,15 @@ class Case:
 
 
 def _may_be_asked(server: Servers) -> bool:
-    """Tell whether this may be the server where the settings say; one of another host is not."""
-    is_here = config.TASKS_HOST in ("localhost", *LOCALHOST)
+    """Tell whether this may be a server where the settings say."""
+    return any(_may_be_at(place, server) for place in places())
+
+
+def _may_be_at(place: Place, server: Servers) -> bool:
+    """Tell whether this may be the server at a place; one of another host is not at this one."""
+    is_here = place.host in ("localhost", *LOCALHOST)
     on_host = server.host == leases.this_host() or not is_here
-    return on_host and server.port == config.TASKS_PORT
+    return on_host and server.port == place.port
 
 
 def _told(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from leek.conf import config
+from leek.conf import places
 from leek.explaining.case import Case
 from leek.status import brief, moment
 
@@ -12,8 +12,8 @@ def no_server(case: Case) -> str | None:
     """Tell that nobody is there to run it."""
     if case.servers:
         return None
-    place = f"{config.TASKS_HOST}:{config.TASKS_PORT}"
-    return _("waiting: no server is listening at %(place)s") % {"place": place}
+    where = ", ".join(map(str, places()))
+    return _("waiting: no server is listening at %(place)s") % {"place": where}
 
 
 def unserved(case: Case) -> str | None:
@@ -67,6 +67,9 @@ def in_line(case: Case) -> str:
             "waiting: it is behind %(earlier)s earlier ones of its priority",
             earlier,
         )
+    elif relayed := case.relayed:
+        words["relayed"] = relayed.text
+        text = _("waiting: of its queue, %(relayed)s wait at Celery and are not begun")
     else:
         text = _("waiting: it is the next one of its queue")
     return text % words

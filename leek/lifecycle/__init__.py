@@ -5,6 +5,7 @@
               │ └─promote── DEFERRED ◄┤
               └─unblock──── BLOCKED ◄─┘
 
+    RUNNING ──take_over──► RUNNING, but of another server: the one that runs it
     READY, DEFERRED, BLOCKED ──cancel──► FAILED         DEFERRED ──run_now──► READY
 
 A suspect is the exception: given back it is DEFERRED, and only `claim_suspect` takes it from there.
@@ -27,11 +28,18 @@ from leek.lifecycle.admitting import (
 from leek.lifecycle.cancelling import cancel, cancel_many
 from leek.lifecycle.claiming import claim, claim_one, claim_suspect, promote
 from leek.lifecycle.finished import PushedBack, purge, retry_failed
+from leek.lifecycle.handing_over import take_over
 from leek.lifecycle.pausing import pause, resume
 from leek.lifecycle.progressing import note_progress, note_running
 from leek.lifecycle.pushing import push, push_unique
 from leek.lifecycle.rearranging import WAITING, reassign, run_now
-from leek.lifecycle.releasing import postpone, release, release_all, release_claim
+from leek.lifecycle.releasing import (
+    postpone,
+    release,
+    release_abandoned,
+    release_all,
+    release_claim,
+)
 from leek.lifecycle.rescuing import Rescued, rescue
 from leek.lifecycle.scheduling import begin_schedules, push_due
 from leek.lifecycle.sets import Superseded
@@ -70,6 +78,7 @@ __all__ = [
     "push_unique",
     "reassign",
     "release",
+    "release_abandoned",
     "release_all",
     "release_claim",
     "rescue",
@@ -78,6 +87,7 @@ __all__ = [
     "run_now",
     "settle",
     "settle_within",
+    "take_over",
     "unblock",
     "with_zones",
 ]

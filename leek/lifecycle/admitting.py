@@ -15,9 +15,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from leek.conditions import Gate, Rate
-from leek.database import Now, after
+from leek.database import Now, after, update_unlocked
 from leek.lifecycle import sets
-from leek.models import Gates, State, queue_database
+from leek.models import Gates, queue_database
 from leek.outcome import Claimed
 
 MOST_GATES = 1000  # looked at together
@@ -88,11 +88,12 @@ def _opening(name: str, capacity: int, period: float | None, row: _GateNow) -> O
 
 
 def unblock(name: str, limit: int, queues: Collection[str] | None) -> int:
-    """Let up to `limit` tasks go on that wait at a gate, the most urgent first; return how many."""
+    """Let up to `limit` tasks go on that wait at a gate, the most urgent first; return how many.
+
+    One that somebody else has locked is left for later.
+    """
     waiting = sets.tasks().of_queues(queues).blocked().filter(blocked_by=name)
-    ids = list(waiting.values_list("pk", flat=True)[:limit])
-    blocked = sets.tasks().filter(pk__in=ids, state=State.BLOCKED)
-    return blocked.update(**sets.GIVEN_BACK, blocked_by=None)
+    return update_unlocked(waiting, limit, **sets.GIVEN_BACK, blocked_by=None)
 
 
 def note_outage(name: str, reason: str) -> None:

@@ -1,24 +1,23 @@
 """READY ──claim──► RUNNING, and DEFERRED ──promote──► READY"""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from django.utils import timezone
 
-from leek.database import ClaimStatement, utc_offset
+from leek.database import ClaimStatement, update_unlocked, utc_offset
 from leek.lifecycle import sets
 from leek.models import QueuedTasks, QueuedTasksQuerySet, State, queue_database
 from leek.outcome import Claimed
 
 
 def promote(queues: Collection[str] | None, limit: int) -> int:
-    """Make up to `limit` deferred tasks ready whose time has come; return how many."""
-    due = sets.tasks().of_queues(queues).due().filter(suspect=False).values_list("pk", flat=True)
-    return (
-        sets.tasks()
-        .filter(pk__in=list(due[:limit]), state=State.DEFERRED)
-        .update(state=State.READY)
-    )
+    """Make up to `limit` deferred tasks ready whose time has come; return how many.
+
+    One that somebody else has locked, to cancel it, say, is left for later: no other waits for it.
+    """
+    due = sets.tasks().of_queues(queues).due().filter(suspect=False)
+    return update_unlocked(due, limit, state=State.READY)
 
 
 def claim(
@@ -40,18 +39,21 @@ def claim(
         None if among is None else tuple(among),
         utc_offset(queue_database()),
     )
-    return _claim(statement, server_id, number, limit)
+    return claim_by(statement, server_id, number, limit)
 
 
 def claim_suspect(
     server_id: int,
     number: int,
     queues: Collection[str] | None,
-    paused: Collection[str] = frozenset(),
+    closed: Collection[str] = frozenset(),
 ) -> list[Claimed]:
-    """Take one suspect for a server that has no other, so that a crash can be charged to it."""
-    suspects = sets.tasks().of_queues(queues).suspects().exclude(queue__in=paused)
-    return _claim(_statement(suspects), server_id, number, limit=1)
+    """Take one suspect for a server that runs no other, so that a crash can be charged to it.
+
+    `closed` are the names of some of the queues, of which none is taken.
+    """
+    suspects = sets.tasks().of_queues(queues).suspects().exclude(queue__in=closed)
+    return claim_by(statement_for(suspects), server_id, number, limit=1)
 
 
 @lru_cache
@@ -67,17 +69,25 @@ def _claim_ready(
     It stays the same as long as the tasks' table has this name, and the offset is the same.
     """
     tasks = QueuedTasks.objects.using(alias).of_queues(queues).ready()
-    return _statement(tasks if among is None else tasks.filter(queue__in=among))
+    return statement_for(tasks if among is None else tasks.filter(queue__in=among))
 
 
-def _statement(candidates: QueuedTasksQuerySet) -> ClaimStatement:
+def statement_for(candidates: QueuedTasksQuerySet) -> ClaimStatement:
+    """Return the statement that claims the first of these tasks."""
     changed = ("state", "owner", "claim", "claimed_at")
     return ClaimStatement(candidates, sets.COLUMNS, age_of="run_after", changed=changed)
 
 
-def _claim(statement: ClaimStatement, server_id: int, number: int, limit: int) -> list[Claimed]:
+def claim_by(
+    statement: ClaimStatement,
+    server_id: int,
+    number: int,
+    limit: int,
+    meant: Mapping[int, int] | None = None,
+) -> list[Claimed]:
+    """Claim up to `limit` tasks for a server by a statement, and return them."""
     now = timezone.now()
-    rows = statement.run(limit, (State.RUNNING.value, server_id, number, now))
+    rows = statement.run(limit, (State.RUNNING.value, server_id, number, now), meant)
     claimed = [Claimed._make((*row, now, server_id, number)) for row in rows]
     return sorted(claimed, key=lambda task: (-task.priority, task.id))
 

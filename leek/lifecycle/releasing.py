@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
-from leek.database import after
+from django.db import transaction
+
+from leek.database import after, unlocked
 from leek.lifecycle import sets
-from leek.models import State
+from leek.models import State, queue_database
 from leek.outcome import Claimed
 
 
@@ -36,3 +38,13 @@ def release_claim(server_id: int, number: int) -> int:
 def release_all(server_id: int) -> int:
     """Give back all that a server has claimed; return how many tasks."""
     return sets.owned(server_id).update(**sets.GIVEN_BACK)
+
+
+def release_abandoned(server_id: int) -> int:
+    """Give back what a server had claimed that is gone; return how many tasks.
+
+    What its last transaction has locked is passed over: the database may take long to notice that
+    nobody will end that, or it ends well.
+    """
+    with transaction.atomic(using=queue_database()):
+        return unlocked(sets.owned(server_id)).update(**sets.GIVEN_BACK)

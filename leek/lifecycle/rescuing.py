@@ -7,12 +7,11 @@ from typing import NamedTuple
 from django.db import transaction
 from django.utils import timezone
 
-from leek.database import Now
+from leek.database import Now, unlocked
 from leek.lifecycle import sets
-from leek.lifecycle.releasing import release_all
 from leek.lifecycle.settling import settle_crash
 from leek.lifecycle.tallying import add_tallies, with_zones
-from leek.models import Servers, queue_database
+from leek.models import QueuedTasksQuerySet, Servers, queue_database
 from leek.outcome import Crash
 from leek.tally import tallies_of
 
@@ -37,8 +36,9 @@ def rescue(
     WorkerLost. Where nobody knows what it was running (`was_running` None), all are suspects;
     charged is only the one that was a suspect before, because a server runs these one at a time.
     The crashes are counted, each as one that ended before the lease did, however much later the
-    rescue comes. Return None, and do nothing, if the lease was renewed in the meantime, or another
-    server was faster.
+    rescue comes. Tasks that its last transaction has locked stay its own, for `release_abandoned`.
+    Return None, and do nothing, if the lease was renewed in the meantime, or another server was
+    faster.
     """
     alias = queue_database()
     lease = Servers.objects.using(alias).filter(pk=dead.pk)
@@ -47,19 +47,21 @@ def rescue(
     with transaction.atomic(using=alias):
         if not lease._raw_delete(alias):  # one statement: delete() may read first
             return None
-        crashes = _crashes(dead.pk, was_running, max_crashes)
+        owned = unlocked(sets.owned(dead.pk))
+        crashes = _crashes(owned, was_running, max_crashes)
         for crash in crashes:
             settle_crash(crash)
         add_tallies(tallies_of(with_zones(_as_counted(crash, dead)) for crash in crashes))
         if was_running is None:
-            sets.owned(dead.pk).update(suspect=True)
+            owned.update(suspect=True)
         lost = [crash.claimed.id for crash in crashes if crash.is_last]
-        return Rescued(len(crashes) - len(lost) + release_all(dead.pk), lost)
+        return Rescued(len(crashes) - len(lost) + owned.update(**sets.GIVEN_BACK), lost)
 
 
-def _crashes(server_id: int, was_running: Collection[int] | None, max_crashes: int) -> list[Crash]:
+def _crashes(
+    owned: QueuedTasksQuerySet, was_running: Collection[int] | None, max_crashes: int
+) -> list[Crash]:
     """Return the crashes of the tasks that a dead server was running, since it claimed them."""
-    owned = sets.owned(server_id)
     known = {"suspect": True} if was_running is None else {"pk__in": was_running}
     now = timezone.now()
     return [

@@ -4,7 +4,7 @@ from typing import Any
 
 from leek.conf import config
 from leek.management.commands import leek_server
-from leek.management.reloaded import Leash
+from leek.management.leash import Leash
 from leek.server.configured import chosen
 from leek.server.supervisor import Supervisor
 from leek.server.watching import CodeWatch

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from leek import status
-from leek.conf import config
+from leek.conf import places
 from leek.management.looks import Look
+from leek.places import Place
+from leek.protocol import Reply
 from leek.queues import described
 
 
@@ -25,12 +27,19 @@ def _lines(look: Look) -> Iterator[str]:
         yield from map(_queue, figures.queues)
     else:
         yield look.database_error or ""
-    yield f"Worker at {config.TASKS_HOST}:{config.TASKS_PORT}: {look.worker}"
+    yield _worker(look)
     if figures:
         for server in figures.servers:
-            yield _server(server)
+            yield _server(server) + _answering(server, look.reply_of(server))
             yield from map(_running, server.running_tasks)
         yield from map(_schedule, figures.schedules)
+
+
+def _worker(look: Look) -> str:
+    """Tell how the Worker is where the settings say, and of several places at which."""
+    named = places()
+    which = f" (at {look.answer.place})" if look.answer and len(named) > 1 else ""
+    return f"Worker at {', '.join(map(str, named))}: {look.worker}{which}"
 
 
 def _counts(figures: status.Figures) -> Iterator[str]:
@@ -58,11 +67,20 @@ def _queue(queue: status.QueueFigures) -> str:
 
 
 def _server(server: status.ServerFigures) -> str:
-    queues = described(server.weights or server.queues)
+    place = Place(server.address, server.port) if server.port else "Celery"
+    workers = f"{server.workers} Worker(s)" if server.workers else "relays to Celery"
+    queues = f" {described(server.weights or server.queues)}," if server.port else ""
     return (
-        f"Server {server.host} {server.address}:{server.port}, process {server.pid}:"
-        f" {server.workers} Worker(s), {queues}, {server.running:,} task(s)"
+        f"Server {server.host} {place}, process {server.pid}:"
+        f" {workers},{queues} {server.running:,} task(s)"
     )
+
+
+def _answering(server: status.ServerFigures, reply: Reply | None) -> str:
+    """Tell what is not as it should be with a server that listens."""
+    if not server.port or (reply and reply.ok):
+        return ""
+    return ", Worker off" if reply else ", does not answer from here"
 
 
 def _running(task: status.RunningFigures) -> str:

@@ -9,6 +9,9 @@ from leek.models.base import QueueModel
 class Servers(QueueModel):
     """A running `leek_server` and its lease, which lives until `expires_at`.
 
+    One without `workers` relays what it claims to Celery. A process of a Celery worker is a server
+    as well, without a `port`, because it listens nowhere: it runs what is relayed, and serves no
+    queue by itself.
     `host` tells machines (and containers) apart, `boot` one start from the next. `running` has the
     tasks that have been running for a while: their ids, each with the time since when, as text.
     """
@@ -30,4 +33,6 @@ class Servers(QueueModel):
         verbose_name_plural = _("servers")
 
     def __str__(self) -> str:
+        if not self.port:
+            return f"{self.hostname} Celery (process {self.pid})"
         return f"{self.hostname} {self.address}:{self.port} (process {self.pid})"

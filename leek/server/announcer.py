@@ -21,6 +21,7 @@ class Announcer(LateService):
     """
 
     name = "announcer"
+    runs_sites_code = True
 
     def __init__(self, outage: Outage, on_end: Callable[[], None]) -> None:
         super().__init__(outage, on_end)

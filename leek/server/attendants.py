@@ -24,7 +24,8 @@ from leek.server.watch import Watch
 class Attendants:
     """Builds the services that attend to the Workers, and starts and stops them together.
 
-    They go on until the drain is over, but for those that only make more work.
+    They go on until the drain is over, but for those that only make more work. `on_rows` is called
+    when there are new rows, of any queue.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Attendants:
         write_lock: AbstractContextManager[object],
         register: Callable[[], Servers],
         running: Callable[[], set[int]],
+        on_rows: Callable[[], None],
     ) -> None:
         self._write_lock = write_lock
         self.heartbeat = Heartbeat(outage, lease, register)
-        self.rescuer = Rescuer(outage, lease, options.max_crashes, on_rescue=alarm.work_is_ready)
+        self.rescuer = Rescuer(outage, lease, options.max_crashes, on_rescue=on_rows)
         self.gatekeeper = Gatekeeper(
             outage,
             options.queues,
@@ -54,7 +56,7 @@ class Attendants:
             options.schedules,
             options.serializer_mode,
             write_lock,
-            on_push=alarm.work_is_ready,
+            on_push=on_rows,
         )
         self.purger = Purger(outage, options.purge_after, write_lock)
         self.progress = ProgressKeeper(outage, self._store_progress)

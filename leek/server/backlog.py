@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from queue import Empty
 
 from leek.outcome import Claimed
 from leek.server.lanes import Entry, LaneQueue
@@ -37,14 +39,30 @@ class Backlog:
         """Return how many of the tasks that there is room for each of these lanes should get."""
         return self._queue.split(number, lanes)
 
-    def take(self) -> Claimed | None:
-        """Wait for the next task and return it; None tells a worker to end."""
-        entry = self._queue.get()
+    def take(self, patience: float | None = None) -> Claimed | None:
+        """Wait for the next task and return it; None tells a worker to end.
+
+        Raise `queue.Empty` where there is none for so many seconds.
+        """
+        entry = self._queue.get(timeout=patience)
         if self._ended:
             self._put_back(entry)  # for the next worker, or for drain()
             return None
         self.last_moved = time.monotonic()
         return entry[2]
+
+    def take_more(self, limit: int) -> list[Claimed]:
+        """Return up to so many further tasks, without waiting for any."""
+        taken: list[Claimed] = []
+        with suppress(Empty):
+            while len(taken) < limit and not self._ended:
+                entry = self._queue.get_nowait()
+                if entry[2] is None:
+                    self._put_back(entry)
+                    break
+                taken.append(entry[2])
+                self.last_moved = time.monotonic()
+        return taken
 
     def done(self) -> None:
         """Note that a worker is free again: the task that it took has ended, or runs aside."""

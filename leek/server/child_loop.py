@@ -18,7 +18,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from leek.conditions import Conditions
+from leek.conf import config
 from leek.connections import close_connections, keep_caches, refresh_connections
+from leek.database import impatient_connections, watched_links
+from leek.models import queue_database
 from leek.outcome import Claimed, Failure, Outcome, Progress, Retry
 from leek.server.child_log import ChildLog
 from leek.server.executor import Attempt, Executor
@@ -66,6 +69,11 @@ class Child:
         self._send(READY)
         keep_caches()
         threading.Thread(target=self._listen, name="leek-pipe", daemon=True).start()
+        with watched_links(config.LEASE), impatient_connections(queue_database()):
+            self._run_all()
+        close_connections()
+
+    def _run_all(self) -> None:
         waiting_since = time.monotonic()
         while isinstance(claimed := self._messages.get(), Claimed):
             distrust_after(waiting_since)
@@ -77,7 +85,6 @@ class Child:
             with suppress(Exception):  # what is broken may also fail to close
                 refresh_connections()
             waiting_since = time.monotonic()
-        close_connections()
 
     def _run(self, claimed: Claimed) -> Outcome | None:
         """Run a task, and return how it ended; None where it may not begin."""

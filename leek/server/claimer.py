@@ -52,7 +52,8 @@ class Claimer:
 
     def claim_suspect(self) -> list[Claimed]:
         """Claim one suspect, if there is any, for the caller to hand on."""
-        claimed = lifecycle.claim_suspect(*self._next_number(), self._queues, self._known_paused())
+        closed = self._closed_to_suspects()
+        claimed = lifecycle.claim_suspect(*self._next_number(), self._queues, closed)
         self._doubtful = None
         return claimed
 
@@ -60,6 +61,10 @@ class Claimer:
         """Have the workers run these."""
         self.kept += len(claimed)
         self._backlog.put(claimed, lane)
+
+    def left(self, claimed: Claimed) -> bool:
+        """Note that a task is not this server's any more; return whether to claim again."""
+        return False
 
     def release_doubtful(self) -> bool:
         """Give back what a claim took whose answer got lost; return whether there was one."""
@@ -89,11 +94,18 @@ class Claimer:
         return ready
 
     def _claim(self, limit: int, among: list[str] | None = None, lane: str | None = None) -> int:
+        claimed = self._claim_ready(limit, among)
+        self.hand_on(claimed, lane)
+        return len(claimed)
+
+    def _claim_ready(self, limit: int, among: list[str] | None = None) -> list[Claimed]:
         with self._write_lock:
             claimed = lifecycle.claim(*self._next_number(), limit, self._queues, among)
         self._doubtful = None
-        self.hand_on(claimed, lane)
-        return len(claimed)
+        return claimed
+
+    def _closed_to_suspects(self) -> frozenset[str]:
+        return self._known_paused()
 
     def _known_paused(self) -> frozenset[str]:
         if self._paused is None:

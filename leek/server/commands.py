@@ -32,6 +32,9 @@ class Control(Protocol):
     def hint(self) -> None:
         """Look for work now."""
 
+    def offer(self) -> bool:
+        """Look for work now, or where there is no room for it when there is; return which."""
+
     def cancel(self, task_id: int) -> bool:
         """Cancel a task that this server has claimed, where that is possible."""
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from leek.conf import config
+from leek.conf import config, places
 from leek.log_context import TaskFormatter, name_tasks_on_stderr
 from leek.policy import terms_of_settings
 from leek.server.options import PoolOptions
@@ -22,8 +22,7 @@ def chosen(flag: Any, setting: Any) -> Any:
 def server_options(flags: Mapping[str, Any]) -> ServerOptions:
     """Return the values for the server, from flags, where there are any, and settings."""
     return ServerOptions(
-        host=chosen(flags.get("host"), config.TASKS_HOST),
-        port=chosen(flags.get("port"), config.TASKS_PORT),
+        places=places(flags.get("host"), flags.get("port")),
         lease=config.LEASE,
         shutdown_timeout=chosen(flags.get("shutdown_timeout"), config.SHUTDOWN_TIMEOUT),
         drain=bool(flags.get("drain")),

@@ -23,7 +23,7 @@ from leek.server import commands
 from leek.server.commands import Control
 from leek.server.journal import journal
 
-HINT = "hint"
+HINT, OFFER = "hint", "offer"
 HINT_LINE = encode_word(HINT)
 MOST_SLOW = 16  # questions that ask the database at a time
 
@@ -88,6 +88,10 @@ class Conversation:
         """Tell whether a word is a hint: nothing to be done here, and nothing to be answered."""
         return word == HINT and not self._order
 
+    def is_offer(self, word: str) -> bool:
+        """Tell whether a word is a sibling's offer."""
+        return word == OFFER and not self._order
+
     def task_awaited(self, word: str) -> int | None:
         """Return the id of the task whose end the client wants to wait for, if it does."""
         return None if self._order else task_in(word, "wait")
@@ -95,7 +99,12 @@ class Conversation:
     def tell(self, reply: Reply) -> None:
         """Send a line to a client that waits for it; one that is gone will be noticed."""
         with suppress(OSError):
-            self._reply(reply)
+            self.reply(reply)
+
+    def send_at_once(self) -> None:
+        """Have a line sent although the client's system has not said that it has the one before."""
+        with suppress(OSError):  # some systems refuse where the client has closed already
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def act_on(self, word: str) -> bool:
         """Do or answer what was said, and return whether the client may say more."""
@@ -112,23 +121,23 @@ class Conversation:
 
     def _challenge(self, order: str) -> None:
         self._order, self._nonce = order, secrets.token_hex(16)
-        self._reply(Reply(None, self._nonce))
+        self.reply(Reply(None, self._nonce))
 
     def _obey(self, answer: str) -> None:
         """Do what changes something, if the sender knows the site's secret."""
         given, _, nonce = answer.partition("-")
         secret = commands.secret_behind(given, self._order, self._nonce)
         if secret is None:
-            self._reply(WRONG_SECRET)
+            self.reply(WRONG_SECRET)
             raise ProtocolError(f"a wrong answer to the challenge of {self._order}")
-        self._reply(acceptance(nonce, self._order, secret))
+        self.reply(acceptance(nonce, self._order, secret))
         thread = self._thread(self._carry_out)
         self._underway.add(thread)
         thread.start()
 
     def _carry_out(self) -> None:
         try:
-            self._reply(commands.obey(self._order, self._control))
+            self.reply(commands.obey(self._order, self._control))
             if self._order == "stop":
                 self._connection.detach()  # it ends with the process: the client's proof
         finally:
@@ -164,9 +173,9 @@ class Conversation:
         return threading.Thread(target=run, name="leek-conversation", daemon=True)
 
     def _end_with(self, reply: Reply) -> None:
-        self._reply(reply)
+        self.reply(reply)
         self.close()
 
-    def _reply(self, reply: Reply) -> None:
-        """Send a line, which a connection always has room for: it has not been sent many."""
+    def reply(self, reply: Reply) -> None:
+        """Send a line; raise OSError where there is no room, as the ones before it lie unread."""
         self._connection.sendall(encode_reply(reply))

@@ -41,6 +41,7 @@ class Coroutines(Service):
     """
 
     name = "coroutines"
+    runs_sites_code = True
 
     _loop: Loop  # from the start on
 

@@ -3,15 +3,19 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from django.apps import apps
 from django.utils.autoreload import autoreload_started, file_changed, trigger_reload
 
 from leek.conf import InvalidSetting, config
-from leek.server.configured import log_to_stderr, pool_options, server_options
+from leek.exceptions import LeekError
+from leek.server.configured import log_to_stderr
 from leek.server.listener import PortInUse
+from leek.server.listening import NoPlaceHere
 from leek.server.supervisor import Supervisor
 from leek.server.watching import watch_site
 
@@ -19,8 +23,8 @@ AT_A_STOP = 0.1  # seconds for running tasks: Django kills its child 0.25 s afte
 READY_IS_AWAITED_FOR = 0.1  # seconds, between two looks whether the process ends instead
 
 
-def start() -> None:
-    """Start a server that stops with this process."""
+def start(make_supervisor: Callable[[Mapping[str, Any]], Supervisor]) -> None:
+    """Start a server, made of flags and settings, that stops with this process."""
     autoreload_started.connect(watch_site)
     with suppress(InvalidSetting):  # runserver's own checks tell of it
         if config.ISOLATE:
@@ -28,7 +32,9 @@ def start() -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # the autoreloader sets the same
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # Python waits for this thread when the process ends, unlike for daemons.
-    threading.Thread(target=_run, name="leek-runserver", daemon=False).start()
+    threading.Thread(
+        target=_run, args=[make_supervisor], name="leek-runserver", daemon=False
+    ).start()
 
 
 def _reload(file_path: Path, **kwargs: object) -> None:
@@ -36,19 +42,23 @@ def _reload(file_path: Path, **kwargs: object) -> None:
     trigger_reload(str(file_path))
 
 
-def _run() -> None:
+def _run(make_supervisor: Callable[[Mapping[str, Any]], Supervisor]) -> None:
     if not _apps_get_ready():
         return
     log_to_stderr(1)
     try:
         timeout = min(config.SHUTDOWN_TIMEOUT, AT_A_STOP)
-        supervisor = Supervisor(server_options({"shutdown_timeout": timeout}), pool_options({}))
+        supervisor = make_supervisor({"shutdown_timeout": timeout})
     except InvalidSetting:
         return
     except PortInUse as error:
         _say(f"No leek_server is started here: {error}. Tasks are left to what listens there.")
+    except NoPlaceHere as error:
+        _say(f"No leek_server is started here: {error}.")
     except OSError as error:
         _say(f"No leek_server is started here: it cannot listen at {config.TASKS_HOST}: {error}.")
+    except LeekError as error:
+        _say(f"No leek_server is started here: {error}")
     else:
         threading.Thread(target=_stop_with_process, args=[supervisor], daemon=True).start()
         supervisor.run(lambda host, port: _say(f"leek_server is ready at {host}:{port}"))

@@ -48,6 +48,7 @@ class Heartbeat(Service):
     """Takes nothing, and keeps the lease alive until the drain is over; does nothing else."""
 
     name = "heartbeat"
+    keeps_connections = True
 
     def __init__(self, outage: Outage, lease: Lease, register: Callable[[], Servers]) -> None:
         super().__init__(outage)

@@ -16,6 +16,7 @@ from leek.server.audience import Audience
 from leek.server.commands import Control
 from leek.server.conversation import MOST_SLOW, Conversation
 from leek.server.journal import journal
+from leek.server.offers import MOST_OFFERING, Offers
 
 READ_TIMEOUT = 2.0  # seconds for a client to send its line, or its next hint
 MOST_SILENT = 256  # connections whose line is awaited
@@ -44,6 +45,7 @@ class Listener:
 
     def __init__(self, host: str, port: int, control: Control) -> None:
         addresses = addresses_of(host)
+        self.host = host
         self.address, self.port = addresses[0], port  # the first address that is bound
         self._control = control
         self._slots = threading.BoundedSemaphore(MOST_SLOW)
@@ -51,6 +53,7 @@ class Listener:
         self._silent: Awaited = {}
         self._kept: Awaited = {}
         self._audience = Audience(self._wake)
+        self._offers = Offers(control, self._wake)
         self._is_short_of_room = False
         self._stopping = threading.Event()
         self._selector = DefaultSelector()
@@ -100,6 +103,10 @@ class Listener:
         """Have those told who wait for the end of these tasks."""
         self._audience.stored(outcomes)
 
+    def found_no_more(self) -> None:
+        """Have those siblings told that were sent away: there is room now."""
+        self._offers.found_no_more()
+
     def _wake(self) -> None:
         with suppress(OSError):  # full: it wakes up anyway; closed: nobody waits any more
             self._alarm.send(b"\0")
@@ -107,7 +114,7 @@ class Listener:
     @property
     def _awaited(self) -> tuple[Awaited, ...]:
         """The connections of which something is awaited, in the order in which they have to go."""
-        return self._silent, self._audience.deadlines, self._kept
+        return self._silent, self._audience.deadlines, self._offers.deadlines, self._kept
 
     # What the thread does
 
@@ -194,6 +201,9 @@ class Listener:
             self._keep(conversation)
             self._control.hint()
             return True
+        if conversation.is_offer(word):
+            self._hear_offer(conversation)
+            return True
         self._forget(conversation)
         if (task_id := conversation.task_awaited(word)) is not None:
             self._audience.enter(conversation, task_id)
@@ -208,21 +218,33 @@ class Listener:
 
         If that one is hinting just now, the hint that leads here is heard for it as well.
         """
-        self._silent.pop(conversation, None)
-        self._kept.pop(conversation, None)
+        self._await_no_line(conversation)
         self._kept[conversation] = time.monotonic() + READ_TIMEOUT
         if len(self._kept) > MOST_KEPT:
             self._drop(_oldest(self._kept), "others came")
 
-    def _forget(self, conversation: Conversation) -> None:
+    def _hear_offer(self, conversation: Conversation) -> None:
+        """Answer an offer, and await the next, of too many no more from who was quiet longest."""
+        self._await_no_line(conversation)
+        self._offers.hear(conversation)
+        if len(self._offers.deadlines) > MOST_OFFERING:
+            self._drop(_oldest(self._offers.deadlines), "others came")
+
+    def _await_no_line(self, conversation: Conversation) -> bool:
+        """Forget a connection's deadline; return whether it had one."""
         deadlines = [each.pop(conversation, None) for each in self._awaited]
-        if any(deadlines):
+        return any(deadlines)
+
+    def _forget(self, conversation: Conversation) -> None:
+        if self._await_no_line(conversation):
             self._selector.unregister(conversation)
         self._audience.leave(conversation)
+        self._offers.leave(conversation)
 
     def _tell(self) -> None:
         with suppress(BlockingIOError):
             self._alarmed.recv(4096)
+        self._offers.tell()
         for conversation in self._audience.tell():
             self._drop(conversation, "it was told")
 

@@ -9,7 +9,7 @@ from leek import lifecycle
 from leek.outcome import Outcome
 from leek.server.counts import Counts
 from leek.server.heartbeat import Lease
-from leek.server.service import Outage, Service, distrust_after
+from leek.server.service import Outage, Service
 from leek.tally import slices_of
 
 LOOK_INTERVAL = 1.0  # seconds between looks at what is being run
@@ -45,7 +45,6 @@ class Monitor(Service):
         self._long: dict[int, datetime] = {}
         self._told: tuple[int, dict[int, datetime]] = (lease.server_id, {})
         self._next_look = self._next_store = self._next_forget = 0.0
-        self._used_at = time.monotonic()  # the connection
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes that are stored."""
@@ -75,7 +74,6 @@ class Monitor(Service):
     def tell(self) -> None:
         """Store which tasks have been running for long, if others are stored."""
         if (news := (self._lease.server_id, self._long)) != self._told:
-            self._use_connection()
             with self._write_lock:
                 lifecycle.note_running(*news)
             self._told = news
@@ -84,7 +82,6 @@ class Monitor(Service):
         """Store what is counted; delete now and then what is too old to be shown."""
         if self._counts.is_empty:
             return
-        self._use_connection()
         counted = self._counts.take()
         keys = sorted(counted)
         try:
@@ -105,7 +102,3 @@ class Monitor(Service):
             with self._write_lock:
                 lifecycle.forget_tallies()
             self._next_forget = time.monotonic() + FORGET_INTERVAL
-
-    def _use_connection(self) -> None:
-        distrust_after(self._used_at)
-        self._used_at = time.monotonic()

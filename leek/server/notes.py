@@ -78,6 +78,15 @@ def was_running(boot: UUID) -> Collection[int] | None:
         return None
 
 
+def tell_of_death(boot: UUID) -> bool:
+    """Tell whether there are notes of this host that nobody writes any more."""
+    try:
+        with _path(boot).open("rb") as file:
+            return not _is_locked(file)
+    except OSError:
+        return False
+
+
 def remove_notes(boot: UUID) -> None:
     """Delete the notes of a server, unless its process lives and goes on writing them."""
     path = _path(boot)

@@ -1,10 +1,13 @@
 """How the Worker of a server works, as values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from leek.outcome import Progress
 from leek.policy import Terms
 from leek.queues import Queues
 from leek.schedule import Schedule
+from leek.server.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,29 @@ class PoolOptions:
     purge_after: float | None = None
     schedules: tuple[Schedule, ...] = ()
     log_lines: int = 0
+
+
+def executor_of(options: PoolOptions, on_progress: Callable[[Progress], None]) -> Executor:
+    """Return what runs the tasks of a pool with these options."""
+    return Executor(
+        options.terms,
+        options.serializer_mode,
+        options.park_for,
+        max_crashes=options.max_crashes,
+        aliases=options.aliases,
+        on_progress=on_progress,
+        log_lines=options.log_lines,
+    )
+
+
+@dataclass(frozen=True)
+class ClaimOptions:
+    """For whom is claimed: so many workers, these queues (None: all), so many tasks in all.
+
+    `poll_interval` is for how many seconds at most the dispatcher does not look by itself.
+    """
+
+    workers: int
+    queues: Queues
+    poll_interval: float
+    max_tasks: int | None

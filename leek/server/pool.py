@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from leek.database import write_lock
 from leek.models import Servers, queue_database
@@ -11,49 +12,63 @@ from leek.server.announcer import Announcer
 from leek.server.attendants import Attendants
 from leek.server.backlog import Backlog
 from leek.server.cancelling import Cancellations
+from leek.server.claimer import Claimer
 from leek.server.coroutines import Coroutines
-from leek.server.dispatcher import ClaimOptions, Dispatcher
-from leek.server.executor import Executor
+from leek.server.dispatcher import Dispatcher
+from leek.server.forwarder import Forwarder
 from leek.server.heartbeat import Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.journal import journal
 from leek.server.notes import RunningNotes
-from leek.server.options import PoolOptions
+from leek.server.options import ClaimOptions, PoolOptions, executor_of
 from leek.server.pace import Pace
 from leek.server.recorder import Recorder
 from leek.server.registration import Resignation
-from leek.server.service import Outage
+from leek.server.service import Outage, Taker
 from leek.server.worker import Shared, Worker
 
 LAST_MOMENT = 0.5  # seconds to store outcomes, and again to resign, whatever the deadline
 
 
 class WorkerPool:
-    """Builds the threads that run tasks, starts them in order and stops them in reverse."""
+    """Builds the threads that run tasks, starts them in order and stops them in reverse.
+
+    A subclass may have others take the tasks than Workers.
+    """
 
     def __init__(
         self,
         options: PoolOptions,
         lease: Lease,
         outage: Outage,
+        forwarder: Forwarder,
         *,
         register: Callable[[], Servers],
         on_stored: Callable[[Sequence[Outcome]], None],
         on_part_end: Callable[[], None],
         on_idle: Callable[[float], None],
+        on_room: Callable[[], None],
         on_exhausted: Callable[[], None],
     ) -> None:
         self._outage = outage
+        self._forwarder = forwarder
         self._lease = lease
         self._alarm = Alarm()
         self._backlog = Backlog(options.queues if isinstance(options.queues, dict) else {})
-        self._pace = Pace(options.workers)
+        self._pace = self._build_pace(options)
         self._notes = RunningNotes(lease.server.boot, options.workers + options.async_limit)
         self._on_part_end = on_part_end
         self._on_stored = on_stored
         self._write_lock = write_lock(queue_database())
         self._attendants = Attendants(
-            options, lease, outage, self._alarm, self._write_lock, register, self._notes.running
+            options,
+            lease,
+            outage,
+            self._alarm,
+            self._write_lock,
+            register,
+            self._notes.running,
+            on_rows=self.hint,
         )
         self._announcer = Announcer(outage, on_part_end)
         self._recorder = Recorder(
@@ -65,7 +80,7 @@ class WorkerPool:
             on_stored=self._stored,
             on_end=self._recorder_ended,
         )
-        self._dispatcher = self._build_dispatcher(options, on_idle, on_exhausted)
+        self._dispatcher = self._build_dispatcher(options, on_idle, on_room, on_exhausted)
         self._cancellations = Cancellations(
             self._backlog, self._recorder.take, self._dispatcher.task_ended
         )
@@ -80,17 +95,28 @@ class WorkerPool:
         )
         self._workers = self._build_workers(options, shared)
 
+    def _build_pace(self, options: PoolOptions) -> Pace:
+        return Pace(options.workers)
+
+    def _places(self, options: PoolOptions) -> int:
+        """Return for how many tasks at a time is claimed, however long these take."""
+        return options.workers
+
+    def _build_claimer(self, *args: Any) -> Claimer:
+        return Claimer(*args)
+
     def _build_dispatcher(
         self,
         options: PoolOptions,
         on_idle: Callable[[float], None],
+        on_room: Callable[[], None],
         on_exhausted: Callable[[], None],
     ) -> Dispatcher:
         attendants = self._attendants
         return Dispatcher(
             self._outage,
             ClaimOptions(
-                options.workers,
+                self._places(options),
                 options.queues,
                 options.poll_interval,
                 None if options.isolate else options.max_tasks,
@@ -100,11 +126,14 @@ class WorkerPool:
             self._pace,
             self._alarm,
             self._write_lock,
+            self._forwarder,
+            build_claimer=self._build_claimer,
             is_all_stored=lambda: attendants.scheduler.has_looked and self._recorder.is_all_stored,
             on_dead_servers=attendants.rescuer.wake,
             on_blocked=attendants.gatekeeper.expects_more,
             on_lost_lease=attendants.heartbeat.wake,
             on_idle=on_idle,
+            on_room=on_room,
             on_exhausted=on_exhausted,
             on_end=self._on_part_end,
         )
@@ -112,29 +141,21 @@ class WorkerPool:
     def _share(self, options: PoolOptions) -> Shared:
         return Shared(
             self._lease,
-            self._backlog,
-            Executor(
-                options.terms,
-                options.serializer_mode,
-                options.park_for,
-                max_crashes=options.max_crashes,
-                aliases=options.aliases,
-                on_progress=self._attendants.progress.note,
-                log_lines=options.log_lines,
-            ),
+            executor_of(options, self._attendants.progress.note),
             self._attendants.admission,
             self._write_lock,
             options.isolate,
             self._notes,
-            self._pace,
             on_outcome=self._recorder.record,
-            on_ended=self._dispatcher.task_ended,
             give_back=self._dispatcher.give_back,
             put_off=self._dispatcher.put_off,
             cancellations=self._cancellations,
+            backlog=self._backlog,
+            pace=self._pace,
+            on_ended=self._dispatcher.task_ended,
         )
 
-    def _build_workers(self, options: PoolOptions, shared: Shared) -> list[Worker]:
+    def _build_workers(self, options: PoolOptions, shared: Shared) -> Sequence[Taker]:
         limits = ChildLimits(options.max_tasks, options.max_memory) if options.isolate else None
         return [
             Worker(
@@ -174,8 +195,22 @@ class WorkerPool:
             service.start()
 
     def hint(self) -> None:
-        """Look for work now."""
+        """Look for work now, and have siblings look that serve other queues."""
         self._alarm.work_is_ready()
+        if self._dispatcher.can_claim:
+            self._forwarder.hinted()
+        else:
+            self._forwarder.cannot_start()
+
+    def offer(self) -> bool:
+        """Look for work now, or as soon as there is room; return whether that is now."""
+        has_room = self._dispatcher.has_room  # before the work that there is takes it
+        self._alarm.work_is_offered()
+        return has_room
+
+    def reconsider(self) -> None:
+        """Give back what waits here, if a sibling can start it sooner."""
+        self._alarm.ring()
 
     def cancel(self, task_id: int) -> bool:
         """Cancel a claimed task where that is possible; return whether it is."""
@@ -254,4 +289,6 @@ class WorkerPool:
         resignation = Resignation(self._outage, self._lease.server_id)
         resignation.start()
         resignation.join(max(deadline - time.monotonic(), LAST_MOMENT))
+        if resignation.has_given_back:
+            self._forwarder.cannot_start()
         return resignation.is_accepted

@@ -7,7 +7,7 @@ from contextlib import suppress
 from django import db
 
 from leek import leases, lifecycle
-from leek.database import impatient_connections, is_connected
+from leek.database import is_connected
 from leek.models import Servers, queue_database
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal
@@ -39,9 +39,8 @@ class Registration(Service):
     def run_once(self) -> None:
         """Register, and rescue what this server's predecessors left."""
         try:
-            with impatient_connections(queue_database()):
-                lease = self._registered = self._registered or self._obtain_lease()
-                rescue_predecessors(lease.server, self._max_crashes)
+            lease = self._registered = self._registered or self._obtain_lease()
+            rescue_predecessors(lease.server, self._max_crashes)
         except db.Error:
             self._name_the_remedy()
             raise
@@ -72,11 +71,12 @@ class Resignation(Service):
     def __init__(self, outage: Outage, server_id: int) -> None:
         super().__init__(outage)
         self.is_accepted = False
+        self.has_given_back = False  # any task
         self._server_id = server_id
 
     def run_once(self) -> None:
         """Try once: if the database does not let us, the lease will end by itself."""
         self.stopping.set()
-        lifecycle.release_all(self._server_id)
+        self.has_given_back = lifecycle.release_all(self._server_id) > 0
         leases.resign(self._server_id)
         self.is_accepted = True

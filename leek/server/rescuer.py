@@ -7,14 +7,15 @@ from leek import agenda, leases, lifecycle
 from leek.models import Servers
 from leek.server.heartbeat import Lease
 from leek.server.journal import journal
-from leek.server.notes import remove_notes, was_running
+from leek.server.notes import remove_notes, tell_of_death, was_running
 from leek.server.service import Outage, Service, distrust_after
 
 
 class Rescuer(Service):
     """Takes what dead servers left, and gives it back to the queue; never runs a task.
 
-    It may have to wait for a transaction of the dead one, so nothing else may wait for it.
+    Tasks that a transaction of the dead one has locked are left for the next time. It may have to
+    wait for others' transactions, so nothing else may wait for it.
     """
 
     name = "rescuer"
@@ -54,16 +55,25 @@ def rescue_predecessors(server: Servers, max_crashes: int) -> int:
     )
 
 
+def rescue_dead_processes(max_crashes: int) -> int:
+    """Rescue what processes of this host left that listened nowhere; return how many tasks.
+
+    Nobody can bind their port after them, but their notes tell of their death.
+    """
+    dead = [server for server in leases.silent_here() if tell_of_death(server.boot)]
+    return sum(_rescue(each, max_crashes, even_if_renewed=True) for each in dead)
+
+
 def rescue_abandoned(server_id: int, max_crashes: int) -> int:
     """Rescue what servers left whose lease is over, or gone; return how many tasks."""
     rescued = sum(
         _rescue(dead, max_crashes, even_if_renewed=False) for dead in leases.expired(server_id)
     )
-    return rescued + sum(map(lifecycle.release_all, agenda.orphaned(server_id)))
+    return rescued + sum(map(lifecycle.release_abandoned, agenda.orphaned(server_id)))
 
 
 def _rescue(dead: Servers, max_crashes: int, *, even_if_renewed: bool) -> int:
-    running = was_running(dead.boot)
+    running = was_running(dead.boot) if dead.workers else ()  # without Workers it ran nothing
     rescued = lifecycle.rescue(dead, running, max_crashes, even_if_renewed=even_if_renewed)
     if rescued is None:
         return 0

@@ -9,12 +9,14 @@ from typing import ClassVar
 from django import db
 
 from leek.connections import close_connections, distrust_connections
+from leek.database import have_brief_transactions
 from leek.exceptions import LeekError
 from leek.retry import backoff
 from leek.server.journal import journal
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.5  # seconds between tries while the database is away
 GRACE = 3.0  # seconds in which every living server has found the database again
+CONNECTED_FOR = 0.5  # seconds of a rest after which connections are given up
 IDLE_TOO_LONG = 2.0  # seconds after which connections are tried before they are used
 
 
@@ -58,6 +60,8 @@ class Service:
     """
 
     name: ClassVar[str]
+    runs_sites_code: ClassVar[bool] = False  # which may let a transaction rest
+    keeps_connections: ClassVar[bool] = False  # in a long rest: it might get no other one
 
     def __init__(self, outage: Outage, on_end: Callable[[], None] | None = None) -> None:
         self.stopping = threading.Event()
@@ -93,13 +97,22 @@ class Service:
         """End the rest that the loop takes, or else the next one."""
         self._wake.set()
 
-    def rest(self, seconds: float) -> None:
-        """Do nothing for so long, or until `wake` or `stop`: what there was to do is done."""
+    def rest(self, seconds: float) -> bool:
+        """Do nothing for so long, or until `wake` or `stop`; return whether one of them came.
+
+        What there was to do is done. A long rest is one without connections: a database has only
+        so many.
+        """
         began = time.monotonic()
         self._outage.over(self.name)
-        self._wake.wait(seconds)
+        was_woken = self._wake.wait(min(seconds, CONNECTED_FOR))
+        if not was_woken and seconds > CONNECTED_FOR:
+            if not self.keeps_connections:
+                give_up_connections()
+            was_woken = self._wake.wait(seconds - CONNECTED_FOR)
         self._wake.clear()
         distrust_after(began)
+        return was_woken
 
     def hurry(self) -> None:
         """Make no long pauses after errors any more."""
@@ -117,6 +130,8 @@ class Service:
         return self._ended.is_set()
 
     def _run(self) -> None:
+        if not self.runs_sites_code:
+            have_brief_transactions()
         try:
             self._guard(self.prepare)
             while not self.stopping.is_set():
@@ -175,16 +190,27 @@ class LateService(Service):
         self._is_started = False
 
     def start_once(self) -> None:
-        """Start the thread, if nobody has done so."""
+        """Start the thread, if nobody has done so; the next call tries again what has failed."""
         with self._start_lock:
             if not self._is_started:
-                self._is_started = True
                 self.start()
+                self._is_started = True
 
     @property
     def has_ended(self) -> bool:
         """Whether the loop is over, or was never begun."""
         return not self._is_started or super().has_ended
+
+
+class Taker(Service):
+    """A service that takes claimed tasks, until there are no more; at a stop it must not wait."""
+
+    def stop_waiting(self) -> None:
+        """Wait no more for what is needed to go on with a task."""
+
+    def abandon(self) -> None:
+        """End now; what was taken is given back."""
+        self.stop()
 
 
 def distrust_after(began: float) -> None:

@@ -3,16 +3,18 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from uuid import uuid4
 
 from leek import leases
-from leek.database import thrifty_connections
+from leek.database import impatient_connections, thrifty_connections, watched_links
 from leek.models import Servers, queue_database
+from leek.places import Place
+from leek.server.forwarder import Forwarder
 from leek.server.journal import journal
-from leek.server.listener import Listener
+from leek.server.listening import listener_at
 from leek.server.mailbox import Mailbox, Request
 from leek.server.options import PoolOptions
 from leek.server.pool import LAST_MOMENT, WorkerPool
@@ -24,10 +26,9 @@ from leek.server.systemd import Systemd
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where the server listens and when it stops by itself; times are in seconds."""
+    """Where the server may listen and when it stops by itself; times are in seconds."""
 
-    host: str
-    port: int
+    places: Sequence[Place]
     lease: float
     shutdown_timeout: float
     drain: bool = False
@@ -37,13 +38,20 @@ class ServerOptions:
 class Supervisor:
     """Runs in the main thread: it waits for requests, and acts on them one after the other.
 
-    It never waits for the database, so that nothing keeps it from acting on a signal.
+    It never waits for the database, so that nothing keeps it from acting on a signal. The pool that
+    it makes is what becomes of the tasks: they are run, or left to others to run.
     """
 
-    def __init__(self, options: ServerOptions, pool_options: PoolOptions) -> None:
-        self._listener = Listener(options.host, options.port, self)
+    def __init__(
+        self,
+        options: ServerOptions,
+        pool_options: PoolOptions,
+        make_pool: Callable[..., WorkerPool] = WorkerPool,
+    ) -> None:
+        self._listener = listener_at(options.places, self)
         self._options = options
         self._pool_options = pool_options
+        self._make_pool = make_pool
         self._mailbox = Mailbox()
         self._boot = uuid4()
         self._systemd = Systemd(os.environ)
@@ -54,6 +62,9 @@ class Supervisor:
             options.lease,
             pool_options.max_crashes,
             on_end=lambda: self._mailbox.put(Request.START_WORKER),
+        )
+        self._forwarder = Forwarder(
+            self._outage, self._boot, pool_options.queues, on_idle=self._reconsider
         )
         self._pool: WorkerPool | None = None
         self._worker_is_on = False
@@ -70,7 +81,14 @@ class Supervisor:
         signals = on_stop_signals(
             self._signalled, self._mailbox.wakeup_fd, ends_process=ends_process
         )
-        with closing(self._mailbox), signals, thrifty_connections(queue_database()):
+        alias = queue_database()
+        with (
+            closing(self._mailbox),
+            signals,
+            watched_links(self._options.lease),
+            thrifty_connections(alias),
+            impatient_connections(alias),
+        ):
             self._listener.start()
             self._registration.start()
             try:
@@ -83,6 +101,10 @@ class Supervisor:
             finally:
                 self._stop_pool()
                 self._listener.stop()
+                if self._forwarder.has_siblings:
+                    self._forwarder.cannot_start()  # what hints told of that came too late
+                self._forwarder.stop()
+                self._forwarder.join(LAST_MOMENT)
         return self._pool is None or not self._pool.is_working
 
     # What the socket's commands and the pool's threads call
@@ -103,9 +125,16 @@ class Supervisor:
         return self._pool.waiting if self._pool else 0
 
     def hint(self) -> None:
-        """Look for work now."""
-        if pool := self._pool:
+        """Look for work now, or have siblings do so."""
+        if pool := self._working_pool:
             pool.hint()
+        else:
+            self._forwarder.cannot_start()
+
+    def offer(self) -> bool:
+        """Look for work now, or where there is no room for it when there is; return which."""
+        pool = self._working_pool
+        return pool is not None and pool.offer()
 
     def cancel(self, task_id: int) -> bool:
         """Cancel a task that this server has claimed, where that is possible."""
@@ -129,6 +158,14 @@ class Supervisor:
     def _signalled(self) -> None:
         self._signals += 1
         self.ask_to_stop(now=self._signals > 1)
+
+    @property
+    def _working_pool(self) -> WorkerPool | None:
+        return self._pool if self._worker_is_on else None
+
+    def _reconsider(self) -> None:
+        if pool := self._working_pool:
+            pool.reconsider()
 
     def _idle(self, seconds: float) -> None:
         """Stop if this is what --drain or --idle-timeout wait for."""
@@ -165,19 +202,21 @@ class Supervisor:
         """Start the Worker, now that this server is registered."""
         if self._registration.lease is None or self._worker_off.is_set():
             return
-        self._pool = WorkerPool(
+        self._pool = self._make_pool(
             self._pool_options,
             self._registration.lease,
             self._outage,
+            self._forwarder,
             register=self._register,
             on_stored=self._listener.stored,
             on_part_end=lambda: self._mailbox.put(Request.PART_ENDED),
             on_idle=self._idle,
+            on_room=self._listener.found_no_more,
             on_exhausted=lambda: self._mailbox.put(Request.STOP),
         )
+        self._worker_is_on = True  # before it claims, because hints and offers may come meanwhile
         self._pool.start()
-        self._worker_is_on = True
-        on_ready(self._options.host, self._listener.port)
+        on_ready(self._listener.host, self._listener.port)
         self._systemd.ready(f"Running tasks, listening at port {self._listener.port}")
 
     def _stop_worker(self) -> None:

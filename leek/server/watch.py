@@ -108,6 +108,7 @@ class Watcher(Service):
     """Checks a service that is down, time and again, until it works; does nothing else."""
 
     name: ClassVar[str] = "watcher"
+    runs_sites_code = True
 
     def __init__(
         self,

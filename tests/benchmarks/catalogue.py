@@ -36,6 +36,8 @@ MEASURES = (
     Measure("steady", "load", is_long=True),
     Measure("purge", "load", is_long=True),
     Measure("pages", "pages", is_long=True),
+    Measure("costs", "costs"),
+    Measure("fleet", "fleet", is_long=True),
 )
 NAMES = [measure.name for measure in MEASURES]
 

@@ -1,4 +1,7 @@
-"""Settings of a server whose statements are counted in a file: its length is their number."""
+"""Settings of a server whose statements are counted in a file: its length is their number.
+
+Its commits are counted likewise in another file, if one is named.
+"""
 
 import os
 from collections.abc import Callable
@@ -8,17 +11,34 @@ from django.db.backends.signals import connection_created
 
 from tests.settings import *  # noqa: F403
 
-_file = os.open(os.environ["TESTS_STATEMENTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+def _opened(name: str) -> int:
+    return os.open(os.environ.get(name, os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
-def _count(execute: Callable[..., Any], *arguments: Any) -> Any:
-    os.write(_file, b".")
-    return execute(*arguments)
+_statements, _commits = _opened("TESTS_STATEMENTS"), _opened("TESTS_COMMITS")
+
+
+def _count(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+    os.write(_statements, b".")
+    connection = arguments[-1]["connection"]
+    if not connection.in_atomic_block and not sql.startswith("SELECT"):
+        os.write(_commits, b".")
+    return execute(sql, *arguments)
+
+
+def _counted(commit: Callable[[], None]) -> Callable[[], None]:
+    def count_and_commit() -> None:
+        os.write(_commits, b".")
+        commit()
+
+    return count_and_commit
 
 
 def _watch(connection: Any, **kwargs: Any) -> None:
     if _count not in connection.execute_wrappers:
         connection.execute_wrappers.append(_count)
+        connection._commit = _counted(connection._commit)
 
 
 connection_created.connect(_watch)

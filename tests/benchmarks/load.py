@@ -14,13 +14,13 @@ from django.utils import timezone
 
 from leek.api import push_many, push_task_to_queue
 from leek.bench.measures import percentiles
-from leek.models import QueuedTasks, SuccessTasks
-from tests.benchmarks.site import measures_at, running_server
+from leek.models import SuccessTasks
+from tests.benchmarks.site import await_all, measures_at, running_server
 from tests.benchmarks.sizes import Sizes
 from tests.faults.footprint import footprint
 from tests.many_rows import add_finished
 from tests.site.tasks import noop
-from tests.support import ROOT, environment, wait_until
+from tests.support import ROOT, environment
 
 NAP, WORKERS = 0.05, 16
 WARM_UP = 10_000  # tasks after which memory should not grow any more
@@ -31,10 +31,10 @@ def sleepers(sizes: Sizes) -> dict[str, float]:
     """Return the time that sleeping tasks take, as a multiple of the shortest possible."""
     with running_server("--workers", str(WORKERS)):
         push_many([(time.sleep, (NAP,), {})] * 2 * WORKERS)
-        _await_all()
+        await_all()
         push_many([(time.sleep, (NAP,), {})] * sizes.sleepers)
         pushed = timezone.now()
-        _await_all()
+        await_all()
     last = SuccessTasks.objects.order_by("finished_at").values_list("finished_at", flat=True).last()
     assert last is not None
     return {"sleepers": (last - pushed).total_seconds() / (sizes.sleepers * NAP / WORKERS)}
@@ -60,7 +60,7 @@ def steady(sizes: Sizes) -> dict[str, float]:
             for pusher in [pushers.submit(_push_steadily, sizes) for _ in range(sizes.pushers)]:
                 pusher.result()
         seconds = time.monotonic() - began
-        _await_all()
+        await_all()
     times = SuccessTasks.objects.values_list("started_at", "task__pushed_at")
     waits = [(started - pushed).total_seconds() * 1000 for started, pushed in times]
     return {"steady_p99": percentiles(waits)[1], "steady_rate": len(waits) / seconds}
@@ -93,7 +93,7 @@ def purge(sizes: Sizes) -> dict[str, float]:
             time.sleep(PAUSE)
             memory = max(memory, _peak_memory(purging.pid))
         assert purging.returncode == 0, purging.returncode
-        _await_all()
+        await_all()
     return {"purge_memory": memory / 1024, "purge_wait": _longest_wait(pushed)}
 
 
@@ -110,8 +110,3 @@ def _longest_wait(pushed: dict[int, datetime]) -> float:
     starts = SuccessTasks.objects.filter(pk__gte=min(pushed)).values_list("pk", "started_at")
     waits = [(started - pushed[task_id]).total_seconds() * 1000 for task_id, started in starts]
     return max([0.0, *waits])
-
-
-def _await_all() -> None:
-    tasks = QueuedTasks.objects.all()
-    wait_until(lambda: not tasks.ready().exists() and not tasks.running().exists(), "all tasks")

@@ -13,7 +13,8 @@ from leek import hinting
 from leek.bench.figures import Plan
 from leek.bench.measures import Measures
 from leek.bench.serving import HOST
-from tests.support import LeekServer, free_port
+from leek.models import QueuedTasks
+from tests.support import LeekServer, free_port, wait_until
 
 
 @contextmanager
@@ -44,6 +45,16 @@ def running_server(*arguments: str, port: int | None = None, **extra: str) -> It
 def measures_at(server: LeekServer, tasks: int) -> Measures:
     """Return leek_bench's measures at a server that has not run anything yet."""
     return Measures(connection.alias, Plan(tasks, 1), server.port, lambda _: None)
+
+
+def await_all(*, pause: float = 0.005) -> None:
+    """Wait until no task is ready or running; look every `pause` seconds."""
+    tasks = QueuedTasks.objects.all()
+    wait_until(
+        lambda: not tasks.ready().exists() and not tasks.running().exists(),
+        "all tasks",
+        pause=pause,
+    )
 
 
 def clear() -> None:

@@ -23,6 +23,10 @@ class Sizes:
     steady_seconds: float = 60.0
     purged: int = 1_000_000
     listed: int = 1_000_000
+    fleet_seconds: float = 2.0
+    fleet_rounds: int = 3
+    repeats: int = 20
+    cost_seconds: float = 3.0
 
 
 HELP = {
@@ -41,6 +45,10 @@ HELP = {
     "steady_seconds": "of the steady load",
     "purged": "successes to purge while the server works",
     "listed": "tasks beside which the admin's pages are loaded",
+    "fleet_seconds": "of work for each server of several",
+    "fleet_rounds": "of one, two and four servers",
+    "repeats": "of each thing that the database is asked for",
+    "cost_seconds": "of pushes at each rate",
 }
 
 

@@ -34,6 +34,15 @@ def _by(sqlite: float, postgresql: float, mysql: float) -> Databases:
     return {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql}
 
 
+FLEET: list[tuple[str, str, Databases]] = [
+    # On SQLite all commits wait for each other.
+    ("wait_20", "tasks that wait 20 ms", {"postgresql": 0.9, "mysql": 0.9}),
+    ("wait_1", "tasks that wait 1 ms", {}),
+    ("compute_20", "tasks that compute 20 ms", {"postgresql": 0.9, "mysql": 0.9}),
+    ("compute_1", "tasks that compute 1 ms", {}),
+    ("noop", "no-ops", {}),
+]
+
 TARGETS = {
     "commit": Target("bare commits", "/s"),
     "rested_commit_p50": Target("a commit after a rest, p50", "ms"),
@@ -85,4 +94,38 @@ TARGETS = {
     "page_live_part": Target("the part of it that is refreshed", "ms", at_most={"": 300}),
     "page_statements": Target("statements of a page, at most", at_most={"": 15}),
     "page_per_rows": Target("the list beside its rows from the ORM"),
+    **{
+        f"cost_{what}_{size}": Target(f"the database's time for a {what} of {size:,}", "ms")
+        for what in ("push", "claim", "settle")
+        for size in (1, 10, 100, 1000)
+    },
+    **{
+        f"cost_{what}_{number}": Target(f"the same for a {name} of one of {number} servers", "ms")
+        for what, name in {"look": "look", "beat": "heartbeat"}.items()
+        for number in (1, 100)
+    },
+    **{
+        f"cost_tally_{number}": Target(f"the same for tallies of {number} names", "ms")
+        for number in (1, 10)
+    },
+    "cost_skipped": Target("the same for 1,000 rows that another one claims", "ms"),
+    "cost_python": Target("Python's time for a claim or a settlement of 1", "ms"),
+    "cost_commit": Target("the same for a commit of one row", "ms"),
+    "cost_commits": Target("commits of 8 at once", "/s"),
+    **{
+        f"cost_{what}_{load}": Target(f"{what} for a task, {title}")
+        for what in ("statements", "commits")
+        for load, title in {
+            "at_10": "10 pushed a second",
+            "at_100": "100 pushed a second",
+            "backlog": "in a backlog",
+        }.items()
+    },
+    **{
+        f"fleet_{kind}_{number}": Target(f"{number} servers, {what}, beside linear", "", reach)
+        if number > 1
+        else Target(f"1 server, {what}", "/s")
+        for kind, what, reach in FLEET
+        for number in (1, 2, 4)
+    },
 }

@@ -1,6 +1,5 @@
 """A database of the test's own, of the vendor that the run has picked."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,26 +30,10 @@ def migrated_database(
 
 
 @pytest.fixture
-def database(
-    migrated_database: Path,
-    transactional_db: None,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Database]:
+def database(migrated_database: Path, transactional_db: None, tmp_path: Path) -> Iterator[Database]:
     """Return a database that is this test's own: pushes and servers use it until the test ends."""
-    folder = tmp_path / "database"
-    subprocess.run(["cp", "-a", str(migrated_database), str(folder)], check=True)
-    database = databases.create(connection.vendor, folder)
-    database.start()
-    connection.close()
-    place = environ.Env.db_url_config(database.url)
-    with monkeypatch.context() as patch:
-        patch.setenv("DATABASE_URL", database.url)
-        for key in ("NAME", "USER", "PASSWORD", "HOST", "PORT"):
-            patch.setitem(connection.settings_dict, key, place.get(key, ""))
+    with databases.in_use(migrated_database, tmp_path / "database") as database:
         yield database
-        connection.close()
-    database.remove()
 
 
 @pytest.fixture

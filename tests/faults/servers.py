@@ -6,7 +6,7 @@ import signal
 import subprocess
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import environ
 from django import db
 from django.db.utils import ConnectionHandler
 
+from tests.faults.hosts.host import Host
 from tests.faults.kinds import Database
 from tests.support import GIVE_UP_AFTER, free_port, wait_until
 
@@ -21,22 +22,31 @@ NAME = "leek"  # of the database, and of its user, who may do nothing elsewhere
 AS_ROOT = os.geteuid() == 0
 
 
+LOCAL = "127.0.0.1"
+
+
 class Server(Database):
-    """A database server at a free port of 127.0.0.1."""
+    """A database server at a free port of 127.0.0.1, or for all hosts of a network on one of them.
+
+    The administrator is always local to it.
+    """
 
     scheme: ClassVar[str]
     admin: ClassVar[str]  # the user who may do everything
     admins_database: ClassVar[str]
+    usual_port: ClassVar[int]
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: Host | None = None) -> None:
         super().__init__(folder)
-        self.port = free_port()
+        self.host = host
+        self.port = self.usual_port if host else free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """A DATABASE_URL."""
-        return f"{self.scheme}://{NAME}@127.0.0.1:{self.port}/{NAME}"
+        address = self.host.address if self.host else LOCAL
+        return f"{self.scheme}://{NAME}@{address}:{self.port}/{NAME}"
 
     @property
     def data(self) -> Path:
@@ -50,7 +60,8 @@ class Server(Database):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._initialize()
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
+            prefix = self.host.prefix if self.host else ()
+            self._process = subprocess.Popen([*prefix, *self._command()], stdout=log, stderr=log)
         assert self._is_up(), self._log.read_text()
         if is_new:
             self._create_database()
@@ -88,8 +99,13 @@ class Server(Database):
     def connect_as_admin(self, database: str | None = None) -> Iterator[Any]:
         """Connect as the administrator, in autocommit mode."""
         name = database or self.admins_database
-        with connected(f"{self.scheme}://{self.admin}@127.0.0.1:{self.port}/{name}") as connection:
+        url = f"{self.scheme}://{self.admin}@{LOCAL}:{self.port}/{name}"
+        with self.host.entered() if self.host else nullcontext(), connected(url) as connection:
             yield connection
+
+    @property
+    def _listens_at(self) -> str:
+        return "0.0.0.0" if self.host else LOCAL
 
     @property
     def _log(self) -> Path:
@@ -142,6 +158,7 @@ class PostgreSQL(Server):
     scheme = "postgres"
     admin = "postgres"
     admins_database = "postgres"
+    usual_port = 5432
     _stop = signal.SIGINT  # "fast"
     _crash = signal.SIGQUIT  # "immediate": SIGKILL leaves processes that block the next start
 
@@ -162,11 +179,13 @@ class PostgreSQL(Server):
             *(initdb, "-D", str(self.data), "-U", self.admin, "--auth=trust"),
             *("--encoding=UTF8", "--locale=C", "--no-sync"),
         )
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet trust\n")
 
     def _command(self) -> list[str]:
         server = [program("postgres", "PostgreSQL's server"), "-D", str(self.data)]
         options = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": self._listens_at,
             "port": self.port,
             "unix_socket_directories": "",
             "fsync": "off",  # a crash of the server loses nothing, only one of the machine would
@@ -197,6 +216,7 @@ class MariaDB(Server):
     scheme = "mysql"
     admin = "root"
     admins_database = "mysql"
+    usual_port = 3306
     _stop = signal.SIGKILL  # it loses nothing by that
     _crash = signal.SIGKILL
 
@@ -220,7 +240,8 @@ class MariaDB(Server):
             program("mariadbd", "MariaDB's server"),
             "--no-defaults",
             f"--datadir={self.data}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self._listens_at}",
+            "--skip-name-resolve",
             f"--port={self.port}",
             "--socket=socket",  # in the data's folder, since paths of sockets must be short
             "--pid-file=pid",
@@ -235,8 +256,8 @@ class MariaDB(Server):
 
     def _create_database(self) -> None:
         self.execute(f"CREATE DATABASE {NAME} CHARACTER SET utf8mb4")
-        self.execute(f"CREATE USER {NAME}@'127.0.0.1'")
-        self.execute(f"GRANT ALL ON {NAME}.* TO {NAME}@'127.0.0.1'")
+        self.execute(f"CREATE USER {NAME}@'%'")
+        self.execute(f"GRANT ALL ON {NAME}.* TO {NAME}@'%'")
 
 
 @contextmanager

@@ -104,6 +104,28 @@ def test_a_dead_server_that_holds_locks_holds_up_nobody(start_server: StartServe
     row.wait(60)
 
 
+@on_servers
+def test_a_task_that_a_dead_server_has_locked_holds_up_none_of_its_others(
+    start_server: StartServer,
+) -> None:
+    dead = leases.register(address="x", port=1, workers=1, queues=None, seconds=-1)
+    locked, free = push_many([(tasks.record, (tag,), {}) for tag in ("locked", "free")])
+    lifecycle.claim(dead.pk, 1, 2, None)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            other.set_autocommit(False)
+            cursor.execute(f"SELECT id FROM leek_queuedtasks WHERE id = {locked.pk} FOR UPDATE")
+            start_server(LEEK_LEASE="0.3")
+            free.wait(60)
+            locked.refresh_from_db()
+            assert locked.state == State.RUNNING
+            other.rollback()
+    finally:
+        other.close()
+    locked.wait(60)
+
+
 @pytest.mark.logs_errors
 def test_a_transaction_left_open_costs_the_next_task_nothing(start_server: StartServer) -> None:
     start_server()

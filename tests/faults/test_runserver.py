@@ -21,6 +21,7 @@ from tests.faults.development import (
     edit,
     edit_and_reload,
 )
+from tests.integration.test_places import ELSEWHERE
 from tests.support import (
     manage,
     wait_until,
@@ -170,6 +171,13 @@ def test_tasks_are_left_to_a_server_that_runs_already(
     wait_until(lambda: "No leek_server is started here" in server.log)
     assert f"port {port} of 127.0.0.1 is in use" in server.log
     assert server.push().wait(60) == running.process.pid
+
+
+def test_the_site_is_served_where_all_places_are_on_other_machines(start_runserver: Start) -> None:
+    server = start_runserver(LEEK_TASKS_HOST=f"{ELSEWHERE}:1,{ELSEWHERE}:2")
+    problem = f"No leek_server is started here: none of {ELSEWHERE}:1, {ELSEWHERE}:2 is at this"
+    wait_until(lambda: problem in server.log)
+    assert not server.ended
 
 
 def test_the_site_is_served_before_its_tables_are_made(

@@ -378,6 +378,10 @@ class StoppingControl:
     def hint(self) -> None:
         """Do nothing."""
 
+    def offer(self) -> bool:
+        """Have no room."""
+        return False
+
     def cancel(self, task_id: int) -> bool:
         """Have no task."""
         return False

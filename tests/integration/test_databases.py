@@ -29,10 +29,11 @@ from leek.models import (
     SuccessTasks,
 )
 from leek.testing import run_pushed
+from tests.conftest import StartServer
 from tests.site.django_policies import write_and_fail
 from tests.site.django_tasks import succeed_at
-from tests.site.tasks import echo, noop
-from tests.support import ROOT, finish, manage, run, run_at
+from tests.site.tasks import echo, noop, record
+from tests.support import ROOT, finish, manage, run, run_at, wait_for_connections
 
 SETTINGS = "tests.two_databases"
 MODELS = (QueuedTasks, SuccessTasks, FailedTasks, FailedAttempts, Servers)
@@ -274,6 +275,18 @@ class TestPushManyWhateverTheDatabaseReturns:
         with pytest.raises(DataError):
             lifecycle.push([TASK, TASK | {"queue": "q" * 101}])
         assert not QueuedTasks.objects.exists()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no number of connections")
+@pytest.mark.django_db(transaction=True)
+def test_a_server_keeps_few_connections(start_server: StartServer) -> None:
+    """A database has only so many, and hosts and processes share them."""
+    start_server()
+    wait_for_connections(2)  # of what claims and of what renews the lease
+    push_task_to_queue(noop).wait(60)
+    wait_for_connections(3)  # and of what stores outcomes
+    push_task_to_queue(record, "once").wait(60)
+    wait_for_connections(4)  # and of the Worker that ran what uses the database
 
 
 def test_only_one_package_asks_what_a_database_can_do() -> None:

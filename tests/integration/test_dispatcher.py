@@ -1,8 +1,10 @@
 """The dispatcher, turn by turn, on a real database."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,15 +15,26 @@ from django.utils import timezone
 
 from leek import agenda, leases, lifecycle
 from leek.api import pause_queue, push_many, resume_queue, using
+from leek.celery import windows as of_windows
+from leek.celery.broker import Broker, QueueRefused
+from leek.celery.relay import Relay
+from leek.celery.relay_claimer import RelayClaimer
+from leek.celery.relayed import Relayed
+from leek.celery.windows import Windows
 from leek.models import QueuedTasks, State
 from leek.outcome import Claimed
 from leek.queues import Queues
 from leek.server import dispatcher as module
+from leek.server import timetable
 from leek.server.alarm import Alarm
 from leek.server.backlog import Backlog
-from leek.server.dispatcher import ClaimOptions, Dispatcher
+from leek.server.claimer import Claimer
+from leek.server.dispatcher import Dispatcher
+from leek.server.forwarder import Forwarder
 from leek.server.heartbeat import Lease
+from leek.server.options import ClaimOptions
 from leek.server.pace import Pace
+from leek.server.room import STALLED_SOON
 from leek.server.service import Outage
 from tests.site.tasks import noop
 
@@ -40,14 +53,15 @@ class Clock:
 
 
 class Scene:
-    """A dispatcher for two workers, and all that it works with."""
+    """A dispatcher for two workers, or one that relays, and all that it works with."""
 
-    def __init__(self, queues: Queues = None) -> None:
+    def __init__(self, queues: Queues = None, windows: Windows | None = None) -> None:
         server = leases.register(address="x", port=1, workers=2, queues=None, seconds=30)
         self.lease = Lease(server, 30, asked_at=1e12)
         self.backlog = Backlog(queues if isinstance(queues, dict) else {})
         self.alarm = Alarm()
-        self.pace = Pace(2)
+        self.pace = windows or Pace(2)
+        self.forwarder = Forwarder(Outage(), server.boot, queues, on_idle=self.alarm.ring)
         self.idle_for: list[float] = []
         self.all_stored = True
         self.dispatcher = Dispatcher(
@@ -58,11 +72,14 @@ class Scene:
             self.pace,
             self.alarm,
             nullcontext(),
+            self.forwarder,
+            build_claimer=partial(RelayClaimer, windows=windows) if windows else Claimer,
             is_all_stored=lambda: self.all_stored,
             on_dead_servers=lambda: None,
             on_blocked=lambda: False,
             on_lost_lease=lambda: None,
             on_idle=self.idle_for.append,
+            on_room=lambda: None,
             on_exhausted=lambda: None,
         )
 
@@ -79,6 +96,22 @@ class Scene:
         queues = QueuedTasks.objects.in_bulk(begun)
         return [queues[pk].queue for pk in begun]
 
+    def relay(self, windows: Windows, broker: Broker) -> Relay:
+        """Return what relays the tasks."""
+        return Relay(
+            Outage(),
+            self.lease,
+            self.backlog,
+            windows,
+            broker,
+            Relayed(),
+            give_back=self.dispatcher.give_back,
+            on_sent=self.dispatcher.suspect_is_elsewhere,
+            on_first=lambda: None,
+            on_return=lambda away_since: None,
+            on_end=lambda: None,
+        )
+
     def turn(self, times: int) -> None:
         """Have the dispatcher do some turns, without sleeping before them."""
         for _ in range(times):
@@ -90,13 +123,16 @@ class Scene:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the clock that the dispatcher goes by."""
     clock = Clock()
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
+    for each in (module, timetable):
+        monkeypatch.setattr(each, "time", SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
 
 @pytest.fixture
-def scene(clock: Clock) -> Scene:
-    return Scene()
+def scene(clock: Clock) -> Iterator[Scene]:
+    scene = Scene()
+    yield scene
+    scene.forwarder.stop()
 
 
 def failing_once(action: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,7 +170,7 @@ def test_tasks_that_come_one_by_one_are_claimed_together(
     scene.alarm.work_is_ready()
     scene.dispatcher.run_once()
     assert scene.backlog.waiting == 2
-    assert waits == [pytest.approx(module.GATHERING)]
+    assert waits == [pytest.approx(timetable.GATHERING)]
 
 
 def test_a_task_that_comes_after_a_rest_is_claimed_at_once(
@@ -142,11 +178,31 @@ def test_a_task_that_comes_after_a_rest_is_claimed_at_once(
 ) -> None:
     scene.dispatcher.run_once()  # finds nothing
     monkeypatch.setattr(scene.dispatcher.stopping, "wait", pytest.fail)
-    clock.now += module.GATHERING
+    clock.now += timetable.GATHERING
     push_many([(noop, (), {})])
     scene.alarm.work_is_ready()
     scene.dispatcher.run_once()
     assert scene.backlog.waiting == 1
+
+
+def test_what_is_due_and_locked_is_tried_again_after_a_pause(
+    scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def find_all_locked(*arguments: object) -> int:
+        tries.append(arguments)
+        return 0
+
+    monkeypatch.setattr(lifecycle, "promote", find_all_locked)
+    using(run_after=timedelta(hours=1)).push(noop)
+    QueuedTasks.objects.update(run_after=timezone.now() - timedelta(seconds=1))
+    scene.turn(5)
+    assert len(tries) == 1
+    clock.now += timetable.LOOK_WHILE_LOCKED
+    scene.turn(5)
+    assert len(tries) == 2
+    assert not scene.idle_for
 
 
 def test_what_could_not_be_given_back_is_given_back_later(
@@ -222,9 +278,32 @@ def test_a_look_leaves_the_workers_time_to_begin_what_was_claimed(
     scene.dispatcher.run_once()
     assert scene.backlog.waiting == 1
     assert len(looks) == 1
-    clock.now += module.LOOK_AFTER
+    clock.now += timetable.LOOK_AFTER
     scene.turn(1)
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_who_may_not_be_known_to_siblings_yet_looks_often(
+    scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch, is_alone: bool
+) -> None:
+    looks: list[float] = []
+    look = agenda.look
+
+    def noted_look(*arguments: Any) -> agenda.Agenda:
+        looks.append(clock.now)
+        return look(*arguments)
+
+    monkeypatch.setattr(agenda, "look", noted_look)
+    if not is_alone:
+        leases.register(address="y", port=1, workers=1, queues=None, seconds=30)
+    scene.dispatcher.run_once()
+    seen = []
+    for seconds in (timetable.LOOK_WHILE_NEW + 0.001, timetable.NEW_FOR, timetable.NEW_FOR):
+        clock.now += seconds
+        scene.turn(2)
+        seen.append(len(looks))
+    assert seen == ([1, 1, 1] if is_alone else [2, 3, 3])
 
 
 def test_a_look_that_failed_is_made_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +363,99 @@ def test_what_nobody_began_is_given_back_at_the_end(scene: Scene) -> None:
     assert QueuedTasks.objects.ready().count() == 2
 
 
+class Siblings:
+    """Stands for a forwarder that notes what it is told, where a sibling may have room."""
+
+    has_siblings = may_find_room = True
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def surplus(self) -> None:
+        """Note that."""
+        self.told += 1
+
+    def found_siblings(self, found: bool) -> None:
+        """Know better."""
+
+
+@pytest.fixture
+def siblings(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Siblings:
+    """Return the siblings of the dispatcher's server."""
+    siblings = Siblings()
+    for part in (scene.dispatcher, scene.dispatcher._room):
+        monkeypatch.setattr(part, "_forwarder", siblings)
+    return siblings
+
+
+def test_siblings_are_told_once_of_what_there_is_no_room_for(
+    scene: Scene, siblings: Siblings
+) -> None:
+    push_many([(noop, (), {})] * 5)
+    scene.turn(3)
+    assert siblings.told == 1
+    scene.alarm.work_is_offered()  # whoever offers it has told the others
+    scene.turn(3)
+    assert siblings.told == 1
+    scene.alarm.work_is_ready()
+    scene.turn(3)
+    assert siblings.told == 2
+
+
+def test_siblings_are_not_told_of_what_was_claimed(scene: Scene, siblings: Siblings) -> None:
+    push_many([(noop, (), {})])
+    scene.turn(3)
+    assert siblings.told == 0
+
+
+def test_siblings_are_told_where_the_database_fails(
+    scene: Scene, siblings: Siblings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "claim", failing_once(lifecycle.claim))
+    with pytest.raises(OperationalError):
+        scene.dispatcher.run_once()
+    assert siblings.told == 1
+
+
+def test_siblings_are_told_where_the_lease_may_be_over(scene: Scene, siblings: Siblings) -> None:
+    scene.lease.renewed(asked_at=-1e12)
+    scene.dispatcher.run_once()
+    assert siblings.told == 1
+    assert not scene.dispatcher.can_claim
+
+
+def test_less_is_claimed_ahead_where_a_sibling_may_have_room(
+    scene: Scene, siblings: Siblings
+) -> None:
+    scene.pace.record(0.02)
+    push_many([(noop, (), {})] * 20)
+    scene.run(10)
+    assert scene.backlog.waiting <= 2
+    siblings.may_find_room = False
+    scene.run(3)
+    assert scene.backlog.waiting > 2
+
+
+def test_what_waits_behind_slow_tasks_is_given_back_soon_where_a_sibling_may_have_room(
+    scene: Scene, clock: Clock, siblings: Siblings
+) -> None:
+    push_many([(noop, (), {})] * 2)
+    scene.turn(1)
+    for _ in range(2):
+        scene.backlog.take()
+    push_many([(noop, (), {})] * 2)
+    scene.backlog.put(lifecycle.claim(scene.lease.server_id, 99, 2, None))
+    clock.now = scene.backlog.last_moved + 2 * STALLED_SOON
+    siblings.may_find_room = False
+    scene.turn(1)
+    assert scene.backlog.waiting == 2
+    told = siblings.told
+    siblings.may_find_room = True
+    scene.turn(1)
+    assert QueuedTasks.objects.ready().count() == 2
+    assert siblings.told == told + 1
+
+
 def suspects(number: int) -> None:
     """Push tasks, and have a server die with them of which nobody knows what it ran."""
     dead = leases.register(address="y", port=1, workers=1, queues=None, seconds=30)
@@ -305,6 +477,23 @@ def test_one_suspect_at_a_time_is_handed_on(scene: Scene) -> None:
     scene.dispatcher.task_ended(suspect)
     scene.turn(2)
     assert scene.backlog.waiting == 1
+
+
+def test_siblings_are_told_where_a_suspect_gets_the_worker_that_an_offer_was_taken_for(
+    scene: Scene, siblings: Siblings
+) -> None:
+    push_many([(noop, (), {})])
+    scene.turn(1)
+    scene.backlog.take()
+    suspects(1)
+    scene.alarm.agenda_changed()
+    scene.turn(1)
+    told = siblings.told
+    push_many([(noop, (), {})])
+    assert scene.dispatcher.has_room
+    scene.alarm.work_is_offered()
+    scene.turn(1)
+    assert siblings.told == told + 1
 
 
 def test_a_suspect_is_claimed_when_a_worker_can_start_it_and_before_others(scene: Scene) -> None:
@@ -348,6 +537,27 @@ def test_a_suspect_that_is_given_back_makes_way_for_the_next(scene: Scene) -> No
     scene.alarm.agenda_changed()
     scene.turn(2)
     assert scene.backlog.waiting == 1
+
+
+def test_suspects_that_none_could_be_claimed_of_are_left_to_a_later_look(
+    scene: Scene, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspects(1)
+    tries: list[object] = []
+
+    def claim_none(*arguments: object) -> list[Claimed]:
+        tries.append(arguments)
+        return []
+
+    monkeypatch.setattr(lifecycle, "claim_suspect", claim_none)
+    for _ in range(9):
+        scene.turn(1)
+        clock.now += 1
+    assert len(tries) == 1
+    clock.now += 3600
+    scene.turn(2)
+    assert len(tries) == 2
+    assert scene.idle_for == []
 
 
 def test_no_server_is_idle_while_suspects_wait(scene: Scene) -> None:
@@ -548,3 +758,60 @@ def make_suspect(row: QueuedTasks) -> QueuedTasks:
     """Let a task be one that a server died of, perhaps."""
     QueuedTasks.objects.filter(pk=row.pk).update(state=State.DEFERRED, suspect=True)
     return row
+
+
+def test_the_few_tasks_that_end_during_a_claim_are_no_reason_for_another_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = scene.backlog.put
+
+    def put_while_one_ends(claimed: list[Claimed], lane: str | None = None) -> None:
+        put(claimed, lane)
+        scene.backlog.take()
+        scene.backlog.done()
+
+    monkeypatch.setattr(scene.backlog, "put", put_while_one_ends)
+    scene.pace.record(0.01)
+    scene.pace.claimed(20, 0.001)
+    push_many([(noop, (), {})] * 40)
+    scene.turn(1)
+    claims = QueuedTasks.objects.running().values_list("claim", flat=True)
+    assert (len(claims), len(set(claims))) == (22, 1)
+
+
+# A server that relays
+
+
+class RefusingBroker(Broker):
+    """Takes messages of no queue, and counts them."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def send(self, claimed: Claimed, queue: str) -> None:
+        """Refuse a message."""
+        self.asked += 1
+        raise QueueRefused(queue)
+
+
+@pytest.mark.logs_errors
+def test_a_suspect_of_a_queue_that_the_broker_refuses_is_tried_once_and_holds_up_no_other(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_windows, "CLOSED_FOR", 3600.0)
+    windows, broker = Windows(60), RefusingBroker()
+    scene = Scene(windows=windows)
+    relay = scene.relay(windows, broker)
+    for _ in range(3):
+        make_suspect(using(queue="mail").push(noop))
+    for _ in range(9):
+        scene.alarm.agenda_changed()
+        scene.turn(2)
+        if scene.backlog.waiting:
+            relay.run_once()
+    assert broker.asked == 1
+    push_to("news", 1)
+    scene.alarm.work_is_ready()
+    scene.turn(1)
+    assert [row.queue for row in QueuedTasks.objects.running()] == ["news"]
+    scene.forwarder.stop()

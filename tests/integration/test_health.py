@@ -305,7 +305,7 @@ def test_a_misspelt_limit_is_refused() -> None:
 @pytest.mark.usefixtures("is_open", "server")
 def test_the_statements_are_few(django_assert_max_num_queries: Any) -> None:
     push_many([(noop, (), {})] * 20)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         ask(max_age="60", max_failed="10")
     with django_assert_max_num_queries(0):
         ask(LIVE)

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import pytest
 
-from leek import connecting, hinting
+from leek import connecting, hint_line, hinting
 from leek.protocol import encode_word, read_word
 from leek.server import listener as listening
 from leek.server.listener import Listener
@@ -19,15 +19,15 @@ pytestmark = pytest.mark.any_database
 
 HINT = encode_word("hint")
 AGES = 3600.0  # seconds: what waits so long in a test hangs
-USUAL_REST, USUAL_TIMEOUT = hinting.LONGEST_REST, listening.READ_TIMEOUT
+USUAL_REST, USUAL_TIMEOUT = hint_line.LONGEST_REST, listening.READ_TIMEOUT
 
 
 @pytest.fixture(autouse=True)
 def nobody_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have both ends give up nothing because of the time that this machine takes."""
     monkeypatch.setenv("LEEK_HINT_TIMEOUT", str(AGES))
-    for limit in ("LONGEST_REST", "LONGEST_USE"):
-        monkeypatch.setattr(hinting, limit, AGES)
+    for limit in ("LONGEST_REST", "LONGEST_USE", "LONGEST_SILENCE"):
+        monkeypatch.setattr(hint_line, limit, AGES)
     monkeypatch.setattr(listening, "READ_TIMEOUT", AGES)
 
 
@@ -44,6 +44,10 @@ class Control:
     def hint(self) -> None:
         """Count."""
         self.hints += 1
+
+    def offer(self) -> bool:
+        """Have no room."""
+        return False
 
     def cancel(self, task_id: int) -> bool:
         """Have no task."""
@@ -187,7 +191,7 @@ class TestThePushersEnd:
     def test_connects_anew_after_a_while(
         self, door: socket.socket, limit: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(hinting, limit, -1.0)
+        monkeypatch.setattr(hint_line, limit, -1.0)
         for _ in range(3):
             hinting.hint()
         assert said_at(door) == [["hint"]] * 3
@@ -267,9 +271,9 @@ class TestThePushersEnd:
 
 FORK = """
 import os, threading, warnings
-from leek import hinting
+from leek import hint_line, hinting
 
-hinting.LONGEST_REST = hinting.LONGEST_USE = 3600.0
+hint_line.LONGEST_REST = hint_line.LONGEST_USE = 3600.0
 warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads is forked
 
 def in_child(act):

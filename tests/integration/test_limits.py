@@ -163,6 +163,11 @@ def test_what_waits_goes_on_by_its_priority(start_server: StartServer, log: Path
         for priority in (-5, 5, 0)
     ]
     wait_until(lambda: QueuedTasks.objects.blocked().count() == 3)
+    # The other Worker is kept busy: two that are let go on at once would race for the limit.
+    other = push_task_to_queue(tasks.wait_for, f"{gate}-2")
+    wait_until(Path(f"{gate}-2.begun").exists)
     gate.touch()
     wait_for_all([first, *rows])
     assert log.read_text().split() == ["5", "0", "-5"]
+    Path(f"{gate}-2").touch()
+    wait_for_all([other])

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from leek.exceptions import InvalidTask, TaskNotFinished
 from leek.models import QueuedTasks, State, Status
 from leek.protocol import read_word
 from tests.site.tasks import add, echo, noop
+from tests.support import black_hole
 
 AGES = 3600.0  # seconds
 
@@ -301,10 +302,7 @@ class TestWithoutAServer:
         monkeypatch.setattr(hinting, "FIRST_PAUSE", AGES)
         monkeypatch.setattr(hinting, "LONGEST_PAUSE", AGES)
         connect = socket.create_connection
-        with socket.create_server(("127.0.0.1", port), backlog=0), ExitStack() as stack:
-            with suppress(TimeoutError):
-                while True:  # until nobody gets through any more
-                    stack.enter_context(connect(("127.0.0.1", port), 0.2))
+        with black_hole(port):
             waits = []
 
             def spy(address: tuple[str, int], timeout: float) -> socket.socket:

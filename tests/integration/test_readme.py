@@ -49,8 +49,9 @@ from environ import Env
 from prometheus_client.parser import text_string_to_metric_families as parsed_metrics
 
 import leek
-from leek import conf, leases, lifecycle, serializer, signals, status
+from leek import checks, conf, leases, lifecycle, serializer, signals, status
 from leek.api import push_many, push_task_to_queue, using
+from leek.celery.apps import celery_app, own_app
 from leek.conf import DEFAULTS, config
 from leek.context import restore
 from leek.current import CurrentTask, enter
@@ -69,6 +70,7 @@ from tests.benchmarks.peers.catalogue import variants
 from tests.conftest import StartServer
 from tests.faults.chaos import __main__ as chaos
 from tests.faults.development import Runserver
+from tests.faults.hosts import __main__ as hosts
 from tests.faults.outage import __main__ as outage
 from tests.mailing import HAS_MAILERS, MailServer
 from tests.settings import FRAMEWORK
@@ -801,7 +803,7 @@ def assert_runs_here(command: str) -> None:
     python, *arguments = shlex.split(command)
     assert python == ".venv/bin/python"
     if arguments[:2] == ["-m", "pytest"]:
-        assert arguments[2:] in ([], ["-n", "auto", "--dist", "loadfile"])
+        assert arguments[2:] in ([], ["-n", "auto", "--dist", "loadfile"], ["tests/brokers"])
         return
     script, name, *options = arguments
     assert (script, name) == ("testproject/manage.py", "demo")
@@ -829,6 +831,27 @@ def test_other_databases_are_named_by_extras_and_addresses_that_work(blocks: lis
         assert_runs_here(command)
 
 
+@executes("test-with-brokers")
+def test_tests_with_brokers_are_run_by_a_command_that_exists(blocks: list[Block]) -> None:
+    ((run, _),) = blocks[0].session()
+    assignment, command = run.split(" ", 1)
+    assert assignment == "TESTS_BROKERS=required"
+    assert "TESTS_BROKERS" in (ROOT / "tests" / "brokers" / "conftest.py").read_text()
+    assert_runs_here(command)
+
+
+@executes("celery-engine")
+def test_celery_as_the_engine_needs_only_these_settings(blocks: list[Block]) -> None:
+    given: dict[str, Any] = {}
+    exec(blocks[0].text, given)
+    with override_settings(**{key: value for key, value in given.items() if key.isupper()}):
+        assert config.ENGINE == "celery"
+        assert not [*checks.check_settings(None), *checks.check_engine(None)]
+        own_app.cache_clear()
+        assert celery_app().conf.broker_url == given["CELERY_BROKER_URL"]
+    own_app.cache_clear()
+
+
 @executes("chaos")
 def test_chaos_is_started_by_commands_that_exist(blocks: list[Block]) -> None:
     for command, output in blocks[0].session():
@@ -836,6 +859,15 @@ def test_chaos_is_started_by_commands_that_exist(blocks: list[Block]) -> None:
         assert (python, flag, module) == (".venv/bin/python", "-m", "tests.faults.chaos")
         assert chaos.parsed(arguments)
         assert not output
+
+
+@executes("chaos-hosts")
+def test_hosts_are_made_by_commands_that_exist(blocks: list[Block]) -> None:
+    parsed = {"tests.faults.chaos": chaos.parsed, "tests.faults.hosts": hosts.parsed}
+    for command, _ in blocks[0].session():
+        python, flag, module, *arguments = shlex.split(command)
+        assert (python, flag) == (".venv/bin/python", "-m")
+        assert parsed[module](arguments)
 
 
 @executes("mail-outage")
@@ -902,6 +934,7 @@ def test_every_setting_is_read_from_the_environment(
     values["ATOMIC_TASKS"] = values["RUNSERVER"] = True
     values["SCHEDULE"] = {"mail": Schedule("mail", "shop.mail", Every(timedelta(seconds=7)))}
     values["REDACT"] = ["7"]
+    texts |= {"ENGINE": "celery", "CELERY_APP": "shop.celery:app"}
     texts["CONTEXT"] = "tests.site.tasks.tenant"
     values["CONTEXT"] = [("tests.site.tasks.tenant", tenant)]
     text = texts.get(key, "7")
@@ -935,6 +968,16 @@ def test_another_host_is_named_by_a_setting(blocks: list[Block]) -> None:
         assert not conf.unknown_keys()
         assert not conf.wrong_values()
         assert config.TASKS_HOST == "10.0.0.5"
+
+
+@executes("several-places")
+def test_several_places_are_named_by_a_setting(blocks: list[Block]) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks[0].text, names)
+    with override_settings(TASKS_QUEUE=names["TASKS_QUEUE"]):
+        assert not conf.unknown_keys()
+        assert not conf.wrong_values()
+        assert conf.places() == [("queue1", 8002), ("queue2", 8003)]
 
 
 # Running
@@ -1073,8 +1116,18 @@ def test_options_and_commands_in_the_text_are_those_that_exist() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z-]+", literals(DOCUMENT)))
     own = {option for command in COMMANDS for option in options_of(command)}
     assert named >= own
-    chaos_and_outage = {"--break", "--count", "--database", "--mails", "--minutes", "--seed"}
-    others = chaos_and_outage | {"--seeds", "--once", "--rounds", "--verbosity", "--dist"}
+    chaos_and_outage = {"--break", "--count", "--database", "--hosts", "--mails", "--minutes"}
+    others = {
+        "--seed",
+        "--seeds",
+        "--once",
+        "--only",
+        "--rounds",
+        "--verbosity",
+        "--dist",
+        "--pool",
+    }
+    others |= chaos_and_outage
     assert named - own - options_of_others() <= others
     record = logging.makeLogRecord({})
     own_names = {name for name in vars(record) if name.startswith("leek_")} | table_names() | PAGES
@@ -1153,6 +1206,17 @@ def test_a_stopped_worker_says_so_and_a_stopped_server_is_gone(
     server = start_server()
     assert run_session(blocks[0]) == expected_of(blocks[0])
     assert server.wait() == 0
+
+
+@executes("stop-all")
+def test_all_servers_are_stopped_by_one_command(
+    blocks: list[Block], start_server: StartServer
+) -> None:
+    servers = [start_server(), start_server(port=free_port())]
+    (printed,), (expected,) = run_session(blocks[0]), expected_of(blocks[0])
+    assert [server.wait() for server in servers] == [0, 0]
+    place = r"Server \S+ [0-9.]+:[0-9]+ "
+    assert re.sub(place, "", printed) == re.sub(place, "", expected)
 
 
 @pytest.mark.logs_errors
@@ -1265,7 +1329,9 @@ def test_status_as_json_is_as_the_table_says(start_server: StartServer) -> None:
         assert any(fit(document[key]) for fit in fits), key
     words = {key: set(re.findall(r"\w+", meaning)) for key, _, meaning in rows}
     for key, kind in ENTRIES:
-        assert {spec.name for spec in fields(kind)} <= words[key]
+        told = {spec.name for spec in fields(kind) if key != "servers" or spec.name != "place"}
+        assert told <= words[key]
+    assert set(document["servers"][0]) <= words["servers"]
 
 
 def test_status_of_a_task_as_json_has_the_keys_that_are_named(
@@ -1760,6 +1826,8 @@ SCENARIOS: list[Scenario] = [
     ("leek_stop", 1, [], {"LEEK_WORKERS": "0"}),
     ("leek_stop", 2, [], {"LEEK_TASKS_PORT": "nobody"}),
     ("leek_stop", 2, ["--nonsense"], {}),
+    ("leek_stop --all", 1, ["--all"], {"LEEK_WORKERS": "0"}),
+    ("leek_stop --all", 2, ["--all", "--nonsense"], {}),
     ("leek_purge", 0, [], {}),
     ("leek_purge", 1, [], {"LEEK_WORKERS": "0"}),
     ("leek_purge", 2, ["--nonsense"], {}),
@@ -1781,7 +1849,8 @@ SCENARIOS: list[Scenario] = [
     ("leek_bench", 1, [], {"LEEK_EAGER": "1"}),
     ("leek_bench", 1, [], {"LEEK_WORKERS": "0"}),
     ("leek_bench", 2, ["--tasks", "0"], {}),
-    ("leek_stop", 0, [], {}),  # the last one: it ends the server that the others ask
+    ("leek_stop", 0, [], {"LEEK_TASKS_PORT": "worker off"}),
+    ("leek_stop --all", 0, ["--all"], {}),  # the last one: it ends the server that the others ask
 ]
 
 

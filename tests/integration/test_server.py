@@ -19,7 +19,7 @@ from leek.models import FailedTasks, QueuedTasks, Servers, State, Status, Succes
 from tests.conftest import StartServer
 from tests.site import tasks
 from tests.site.models import Runs
-from tests.support import STORES_ALL, LeekServer, free_port, manage, wait_until
+from tests.support import STORES_ALL, LeekServer, free_port, manage, wait_for_count, wait_until
 
 RAISING_LOG_FILTER = """
 from tests.settings import *
@@ -282,10 +282,10 @@ class TestTheServer:
     ) -> None:
         using(queue="flood", priority=9).push_many([(tasks.nap_and_record, ("flood",), {})] * 300)
         start_server("--queues", "flood=3,mail-*=1", "--workers", workers)
-        wait_until(lambda: len(order_of_runs()) >= 20, "the flood")
+        wait_for_count(lambda: len(order_of_runs()), 20, "runs")
         using(queue="mail-a").push_many([(tasks.nap_and_record, ("few",), {})] * 6)
         begun = len(order_of_runs())
-        wait_until(lambda: len(order_of_runs()) == 306, "all tasks")
+        wait_for_count(lambda: len(order_of_runs()), 306, "runs")
         places = [place for place, tag in enumerate(order_of_runs()) if tag == "few"]
         assert max(places) < begun + 100
 

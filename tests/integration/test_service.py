@@ -1,23 +1,27 @@
 """The loop that every part of the server runs in, and the Worker's turn of it."""
 
 import logging
+import socket
 import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import InterfaceError, OperationalError, connections
+from django.db.backends.signals import connection_created
 from django.utils import timezone
 
-from leek import outages
+from leek import leases, outages
 from leek.contracts import Pushed
 from leek.database import impatient_connections, thrifty_connections
 from leek.models import Servers
 from leek.outcome import Claimed, Outcome, Success
 from leek.policy import Terms
+from leek.protocol import TAKEN, Reply, encode_word, read_reply
 from leek.retry import RetryPolicy
 from leek.serializer import dump_task
 from leek.server import child_process, pool, recorder, registration, service
@@ -27,7 +31,7 @@ from leek.server.backlog import Backlog
 from leek.server.cancelling import Cancellations
 from leek.server.coroutines import Coroutines
 from leek.server.executor import Attempt, Executor
-from leek.server.heartbeat import Lease
+from leek.server.heartbeat import Heartbeat, Lease
 from leek.server.isolation import ChildLimits, Isolation
 from leek.server.notes import RunningNotes
 from leek.server.pace import Pace
@@ -35,7 +39,7 @@ from leek.server.pool import WorkerPool
 from leek.server.recorder import Recorder
 from leek.server.registration import Registration
 from leek.server.rescuer import Rescuer
-from leek.server.service import Outage, Service
+from leek.server.service import LateService, Outage, Service
 from leek.server.spawning import spawn
 from leek.server.watch import Watch
 from leek.server.worker import Shared, Worker
@@ -84,6 +88,30 @@ def test_stopping_is_safe_twice_and_before_the_start() -> None:
     assert loop.join(60)
     loop.stop()
     assert loop.has_ended
+
+
+def test_a_thread_that_the_system_refused_is_started_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Late(LateService):
+        name = "late"
+
+        def run_once(self) -> None:
+            self.rest(FOREVER)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    late = Late(Outage())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            late.start_once()
+    assert late.has_ended
+    late.start_once()
+    assert not late.has_ended
+    late.stop()
+    assert late.join(60)
 
 
 @pytest.mark.logs_errors
@@ -281,6 +309,63 @@ def test_a_rest_ends_when_it_is_woken() -> None:
     assert loop.join(60)
 
 
+class Connected(Loop):
+    """Connects to the database, and then rests until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(self._connect)
+        self.connection = connections["default"]  # the thread has another one
+        self.has_connected = threading.Event()
+
+    def _connect(self) -> None:
+        self.connection = connections["default"]
+        self.connection.ensure_connection()
+        self.has_connected.set()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its thread has a connection to the database."""
+        return self.connection.connection is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_rest_is_without_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "CONNECTED_FOR", 0.01)
+    loop = Connected()
+    loop.start()
+    assert loop.has_connected.wait(60)
+    wait_until(lambda: not loop.is_connected, "the end of the connection")
+    loop.stop()
+    assert loop.join(60)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_renews_the_lease_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others might take the last connection of the database meanwhile."""
+    monkeypatch.setattr(service, "CONNECTED_FOR", 0.01)
+    made: SimpleQueue[Any] = SimpleQueue()
+
+    def note(connection: Any, **_: Any) -> None:
+        made.put(connection)
+
+    server = leases.register(address="here", port=1, workers=1, queues=None, seconds=3600)
+    heartbeat = Heartbeat(Outage(), Lease(server, 3600, 0), lambda: server)
+    connection_created.connect(note)
+    try:
+        heartbeat.start()
+        its_connection = made.get(timeout=60)
+        other = Connected()
+        other.start()
+        assert other.has_connected.wait(60)
+        wait_until(lambda: not other.is_connected, "the end of the other connection")
+        assert its_connection.connection is not None
+    finally:
+        connection_created.disconnect(note)
+        for each in (heartbeat, other):
+            each.stop()
+            assert each.join(60)
+
+
 class Bench:
     """A Worker, and what it is given and gives."""
 
@@ -295,7 +380,6 @@ class Bench:
         self.lease = Lease(server, seconds_left, asked_at=1e12 if seconds_left else -1e12)
         self.shared = Shared(
             self.lease,
-            self.backlog,
             executor := Executor(Terms(RetryPolicy(1, 0, 0)), "auto", 0),
             admission := Admission(
                 Watch(Outage(), lambda *change: None), nullcontext(), lambda: None
@@ -303,12 +387,13 @@ class Bench:
             nullcontext(),
             False,
             RunningNotes(server.boot, 2),
-            Pace(1),
             on_outcome=self.outcomes.append,
-            on_ended=lambda claimed: None,
             give_back=self.given_back.append,
             put_off=self.put_off.append,
             cancellations=Cancellations(self.backlog, self.outcomes.append, lambda claimed: None),
+            backlog=self.backlog,
+            pace=Pace(1),
+            on_ended=lambda claimed: None,
         )
         self.isolation = Isolation(executor, admission, ChildLimits())
         self.worker = Worker(Outage(), self.shared, self.isolation, self.hand_over, 0, lambda: None)
@@ -597,3 +682,21 @@ def test_a_stopped_server_has_closed_all_its_connections(
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("leek-")]
     has_stopped.set()
     assert left == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_takes_offers_from_before_it_claims(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Reply] = []
+    start = WorkerPool.start
+
+    def be_offered_work_and_start(self: WorkerPool) -> None:
+        with socket.create_connection(("127.0.0.1", port), GIVE_UP_AFTER) as sibling:
+            sibling.sendall(encode_word("offer"))
+            answers.append(read_reply(sibling.makefile("rb")))
+        start(self)
+
+    monkeypatch.setattr(WorkerPool, "start", be_offered_work_and_start)
+    run("leek_server", "--drain", "-v0")
+    assert answers == [TAKEN]

@@ -14,10 +14,14 @@ class TestSiteConfig(AppConfig):
     def ready(self) -> None:
         """Change what a test has asked for, and connect its receivers."""
         if seconds := os.environ.get("TESTS_LAST_MOMENT"):
-            from leek.server import pool, supervisor
+            from leek.server import forwarder, pool, supervisor
 
-            for module in (pool, supervisor):
+            for module in (forwarder, pool, supervisor):
                 vars(module).update(LAST_MOMENT=float(seconds))
+        if seconds := os.environ.get("TESTS_NEW_FOR"):
+            from leek.server import timetable
+
+            vars(timetable).update(NEW_FOR=float(seconds))
         if os.environ.get("TESTS_ENDS"):
             from tests.site import ends
 

@@ -33,6 +33,7 @@ from tests.site.models import Runs
 _held: list[bytes] = []
 _left: list[Any] = []
 _met: list[Any] = []
+_links: list[Any] = []
 _all_have_met = asyncio.Event()
 _variable: ContextVar[str] = ContextVar("variable", default="as it was")
 tenant: ContextVar[Any] = ContextVar("tenant")
@@ -180,6 +181,14 @@ def fail_until(marker: str, tries: int) -> int:
 def say_begun(gate: str) -> None:
     """Say by a file which process runs a task."""
     Path(f"{gate}.begun").write_text(str(os.getpid()))
+
+
+def count_links() -> int:
+    """Return how many links to the database the tasks of this process have had so far."""
+    Runs.objects.exists()
+    if not any(link is connection.connection for link in _links):
+        _links.append(connection.connection)
+    return len(_links)
 
 
 def wait_for(gate: str, tag: str = "", limit: float = 60) -> None:

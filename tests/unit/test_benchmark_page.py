@@ -60,7 +60,7 @@ def test_targets_have_a_side_and_may_differ_by_database(
 
 
 def test_long_measures_have_to_be_asked_for() -> None:
-    long = {"crowded", "growth", "steady", "purge", "pages"}
+    long = {"crowded", "growth", "steady", "purge", "pages", "fleet"}
     assert {measure.name for measure in chosen([], everything=False)} == set(NAMES) - long
     assert [measure.name for measure in chosen([], everything=True)] == NAMES
     assert [measure.name for measure in chosen(["purge", "idle"], everything=False)] == [

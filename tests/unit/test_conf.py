@@ -45,6 +45,9 @@ def refusal(key: str) -> str:
         ("CONTEXT", []),
         ("EAGER", False),
         ("RUNSERVER", False),
+        ("ENGINE", "leek"),
+        ("CELERY_APP", None),
+        ("RELAY_TIMEOUT", 60),
         ("WORKERS", 1),
         ("QUEUES", None),
         ("MAX_RETRIES", 3),
@@ -109,6 +112,7 @@ def test_settings_are_read_live() -> None:
     [
         ("TASKS_HOST", "queue.example.org", "queue.example.org"),
         ("TASKS_HOST", "::1", "::1"),
+        ("TASKS_HOST", "queue1, [::1]:8003", "queue1, [::1]:8003"),
         ("TASKS_PORT", "9000", 9000),
         ("LEASE", "45", 45.0),
         ("LEASE", "0.5", 0.5),
@@ -154,7 +158,7 @@ def test_names_may_be_a_list_or_a_tuple(names: object) -> None:
 
 # What is refused
 
-TEXT = "a text"
+PLACES = "a host, or several with commas, each with a port or without"
 FLAG = "True or False"
 PORT = "a port number from 1 to 65535"
 COUNT = "a whole number from 1"
@@ -171,7 +175,7 @@ ALIASES = "a dictionary of present dotted paths by former ones, none of them bot
 SERIALIZERS = 'one of "auto", "json", "pickle"'
 
 REFUSED: list[tuple[str, object, str]] = [
-    *(("TASKS_HOST", value, TEXT) for value in ("", None, 1, b"localhost", ["localhost"])),
+    *(("TASKS_HOST", value, PLACES) for value in ("", None, 1, b"localhost", ["localhost"])),
     *(("EAGER", value, FLAG) for value in (0, 1, None, "True", "")),
     *(("TASKS_PORT", value, PORT) for value in (0, -1, 65_536, True, "8002", 8002.0, None)),
     *(
@@ -231,6 +235,34 @@ def test_of_several_context_variables_the_wrong_one_is_named(path: str, reason: 
     assert f'TASKS_QUEUE["CONTEXT"] names {path}, which is no context variable: ' in message
     assert reason in message
     assert message.endswith("Name contextvars.ContextVar objects of modules that can be imported.")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("queue1,,queue2", "has an empty entry"),
+        ("queue1:70000", 'has the entry "queue1:70000", whose port is none from 1 to 65535'),
+        ("queue1,queue1", "names queue1 twice"),
+    ],
+)
+def test_what_is_wrong_with_places_is_told(value: str, reason: str) -> None:
+    with override_settings(TASKS_QUEUE={"TASKS_HOST": value}):
+        message = refusal("TASKS_HOST")
+    assert (
+        message
+        == f'TASKS_QUEUE["TASKS_HOST"] is {value!r}, which {reason}. Set it to {PLACES}'
+        + (': "queue1,queue2:8003".')
+    )
+
+
+def test_places_are_those_of_both_settings_but_for_what_is_given() -> None:
+    with override_settings(TASKS_QUEUE={"TASKS_HOST": "a, b:9", "TASKS_PORT": 8}):
+        assert conf.places() == [("a", 8), ("b", 9)]
+        assert conf.places(port=7) == [("a", 7), ("b", 7)]
+        assert conf.places("c") == [("c", 8)]
+        assert conf.places("c", 7) == [("c", 7)]
+    with override_settings(TASKS_QUEUE={"TASKS_HOST": "a:8,a:9"}):
+        assert conf.places(port=7) == [("a", 7)]
 
 
 @pytest.mark.parametrize("value", [float("inf"), 1e300])
@@ -325,7 +357,7 @@ def test_an_unknown_key_is_answered_with_the_nearest(key: str, meant: str) -> No
         assert conf.unknown_keys() == {key: f'Did you mean "{meant}"?'}
 
 
-@pytest.mark.parametrize("key", ["COLOUR", "", 5, None])
+@pytest.mark.parametrize("key", ["COLOUR", "", 5, ()])
 def test_an_unknown_key_like_no_other_is_answered_with_all(key: object) -> None:
     with override_settings(TASKS_QUEUE={key: 1}):
         ((name, remedy),) = conf.unknown_keys().items()

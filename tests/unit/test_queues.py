@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from leek.queues import check_entry, described, entry_of, regex_of
+from leek.queues import (
+    Queues,
+    adds_to,
+    check_entry,
+    described,
+    entry_of,
+    may_share,
+    regex_of,
+)
 
 
 def matches(entry: str, queue: str) -> bool:
@@ -82,3 +90,38 @@ def test_queues_are_described_as_the_option_takes_them() -> None:
     assert described(None) == "all queues"
     assert described(["default", "mail-*"]) == "queues default, mail-*"
     assert described({"default": 3, "mail-*": 1}) == "queues default=3, mail-*=1"
+
+
+@pytest.mark.parametrize(
+    ("others", "entries", "does"),
+    [
+        (None, None, False),
+        (["a"], None, False),
+        (None, ["a"], True),
+        (["a"], ["a", "b"], False),
+        ({"a": 3}, ["b"], True),
+        (["a", "b"], ["a"], True),
+        (["mail-a"], ["mail-*"], False),
+        (["mail-*"], ["mail-*"], False),
+        (["mail-*"], ["mail-a"], True),
+        (["*"], ["mail-*"], True),
+    ],
+)
+def test_entries_may_add_to_others(others: Queues, entries: Queues, does: bool) -> None:
+    assert adds_to(others, entries) is does
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may"),
+    [
+        (None, ["a"], True),
+        (["a"], ["b"], False),
+        (["a", "b"], {"b": 1}, True),
+        (["mail-a"], ["mail-*"], True),
+        (["post-*"], ["mail-a"], False),
+        (["m*"], ["*l"], True),
+    ],
+)
+def test_entries_may_share_queues(one: Queues, other: Queues, may: bool) -> None:
+    assert may_share(one, other) is may
+    assert may_share(other, one) is may

@@ -11,11 +11,13 @@ from django.core.management.base import CommandError, CommandParser
 from leek import checks
 from leek import setting_kinds as kinds
 from leek.conf import config
+from leek.engine import CELERY, supervisor_from
 from leek.management.base import LeekCommand
 from leek.management.options import value_of
 from leek.management.reloading import Reloader
-from leek.server.configured import chosen, log_to_stderr, pool_options, server_options
+from leek.server.configured import chosen, log_to_stderr
 from leek.server.listener import PortInUse
+from leek.server.listening import NoPlaceHere
 from leek.server.supervisor import Supervisor
 
 CANNOT_LISTEN = 2  # exit code
@@ -43,7 +45,7 @@ class Command(LeekCommand):
         """Run the server, and say when it is ready."""
         log_to_stderr(options["verbosity"])
         refuse_senseless(options)
-        for wrong in checks.check_backends():  # its tasks would all fail
+        for wrong in [*checks.check_backends(), *checks.check_engine()]:  # its tasks would all fail
             raise CommandError(f"{wrong.msg} {wrong.hint}")
         if options["reload"]:
             self.keep_reloading()
@@ -59,18 +61,7 @@ class Command(LeekCommand):
 
     def run_server(self, options: dict[str, Any]) -> None:
         """Run the server in this process."""
-        try:
-            supervisor = Supervisor(server_options(options), pool_options(options))
-        except PortInUse as error:
-            remedy = "Stop what listens there, or choose another --port."
-            raise CommandError(
-                f"leek_server cannot listen: {error}. {remedy}", returncode=CANNOT_LISTEN
-            ) from error
-        except OSError as error:
-            place = chosen(options["host"], config.TASKS_HOST)
-            raise CommandError(
-                f"leek_server cannot listen at {place}: {error}.", returncode=CANNOT_LISTEN
-            ) from error
+        supervisor = listening_supervisor(options)
         self.check(tags=[checks.DATABASE, checks.MAIL])
         if not self.serve(supervisor):
             self.end_process()
@@ -92,8 +83,24 @@ class Command(LeekCommand):
         os._exit(self.exit_code)
 
 
+def listening_supervisor(options: dict[str, Any]) -> Supervisor:
+    """Return a server that listens; raise CommandError where it cannot."""
+    try:
+        return supervisor_from(options)
+    except PortInUse as error:
+        problem = f": {error}. Stop what listens there, or choose another --port."
+    except NoPlaceHere as error:
+        problem = f": {error}. Say by --host where to listen, or name this machine in TASKS_HOST."
+    except OSError as error:
+        problem = f" at {chosen(options['host'], config.TASKS_HOST)}: {error}."
+    raise CommandError(f"leek_server cannot listen{problem}", returncode=CANNOT_LISTEN)
+
+
 def refuse_senseless(options: dict[str, Any]) -> None:
-    """Raise CommandError for options that mean nothing together."""
+    """Raise CommandError for options that mean nothing together, or nothing with Celery."""
+    if config.ENGINE == CELERY:
+        refuse_options_of_workers(options)
+        return
     isolates = chosen(options["isolate"], config.ISOLATE)
     if options["max_memory"] and not isolates:
         raise CommandError("--max-memory replaces child processes: add --isolate.")
@@ -105,6 +112,17 @@ def refuse_senseless(options: dict[str, Any]) -> None:
             raise CommandError(
                 f"--reload runs the server until it is stopped, {flag} ends it sooner:"
                 " leave one of them out."
+            )
+
+
+def refuse_options_of_workers(options: dict[str, Any]) -> None:
+    """Raise CommandError for an option of Workers, which a server has not that relays to Celery."""
+    for option in ("workers", "isolate", "max_tasks", "max_memory"):
+        if options[option]:
+            flag = f"--{option.replace('_', '-')}"
+            raise CommandError(
+                f'{flag} is about Workers, but with TASKS_QUEUE["ENGINE"] = "celery" this server'
+                " has none: leave it out, and give Celery's workers an option of theirs."
             )
 
 

@@ -23,9 +23,10 @@ from tests.faults.chaos.figures import Figures, figures_of, lines, table
 from tests.faults.chaos.schedule import TRAPS
 from tests.faults.chaos.world import Plan, run
 from tests.faults.databases import DATABASES
+from tests.faults.hosts.network import missing
 
 SHOWN = 5  # violations of one promise
-VIOLATED, INTERRUPTED = 1, 130  # exit codes
+VIOLATED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes
 
 
 def main() -> int:
@@ -34,6 +35,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.configure(USE_TZ=True)
     django.setup()
+    if options.hosts and (lacking := missing()):
+        print(f"--hosts cannot be had: there is no {' and no '.join(lacking)}")
+        return REFUSED
     if clocks.library() is None:
         print("Clock jumps are left out: libfaketime is not installed (apt install faketime).")
     total = Figures()
@@ -42,7 +46,14 @@ def main() -> int:
             seed
             for seed in options.seed
             if not keeps_promises(
-                Plan(options.database, seed, options.minutes * 60, options.broken, options.count),
+                Plan(
+                    options.database,
+                    seed,
+                    options.minutes * 60,
+                    options.broken,
+                    options.count,
+                    options.hosts,
+                ),
                 total,
                 keep=options.keep,
             )
@@ -72,6 +83,12 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
         metavar="N",
         help="push so many atomic tasks more, each of which adds one to a number",
     )
+    parser.add_argument(
+        "--hosts",
+        action="store_true",
+        help="have each server, the pushers and the database on hosts of their own, with links that"
+        " fail and clocks that are minutes apart (needs root)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep logs also where all is well")
     parser.add_argument(
         "--break",
@@ -81,7 +98,10 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
         help="have servers accept late writes (fence), or store the success of an atomic task apart"
         " from what it writes (atomic), and lay a trap that must find them out",
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.hosts and options.database == "sqlite":
+        parser.error("hosts cannot share a file of SQLite")
+    return options
 
 
 def seeds(text: str) -> list[int]:
@@ -92,7 +112,7 @@ def seeds(text: str) -> list[int]:
 
 def keeps_promises(plan: Plan, total: Figures, *, keep: bool) -> bool:
     """Run one seed, print what happened, and return whether all promises were kept."""
-    print(f"Seed {plan.seed} on {plan.vendor}:")
+    print(f"Seed {plan.seed} on {plan.vendor}{', on hosts' if plan.with_hosts else ''}:")
     for fault in plan.faults:
         print(f"  {fault.at:7.2f} s  {fault}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="leek-chaos-"))

@@ -10,6 +10,7 @@ from tests.faults.chaos.log import Line
 from tests.faults.chaos.tables import SUCCESSFUL, Tables
 
 _DEAD = re.compile(r"The server .* \(process (\d+)\) is dead")
+_UNKNOWN = re.compile(rf"{_DEAD.pattern}: .* nobody knows which")
 FLUSHED_IN = 1.0  # seconds: three times wal_writer_delay, and from the claim to the run
 MOMENT = 0.25  # seconds within which a run's end may not have been noted any more
 
@@ -65,12 +66,16 @@ _NOT_KNOWN = Server(pid=0, slot=-1, port=0, launched=0.0, gone=0.0, cause="not k
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault as it happened, to which server (None: to the database), and until when."""
+    """A fault as it happened, to which server (None: to the database), and until when.
+
+    A fault of links is not one of a server, but of all servers in a slot.
+    """
 
     kind: str
     server: int | None
     began: float
     over: float
+    slot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -160,17 +165,13 @@ class Evidence:
     def faults(self) -> list[Fault]:
         """The faults that happened."""
         return [
-            Fault(line["kind"], line["server"], line["at"], self._over(line))
+            Fault(line["kind"], line["server"], line["at"], self._over(line), line.get("slot"))
             for line in self.named("fault")
         ]
 
     def _over(self, fault: Line) -> float:
         began = float(fault["at"])
-        ends = [
-            float(line["at"])
-            for line in self.named("over")
-            if (line["kind"], line["server"]) == (fault["kind"], fault["server"])
-        ]
+        ends = [float(line["at"]) for line in self.named("over") if _hit(line) == _hit(fault)]
         return min((at for at in ends if at >= began), default=began)
 
     @cached_property
@@ -217,6 +218,14 @@ class Evidence:
         really = {server.pid for server in self.deaths}
         return {pid for pid, times in said.items() if times > (pid in really)}
 
+    @cached_property
+    def judged_unseen(self) -> set[int]:
+        """The servers, dead or not, that were rescued where nobody knew what they were running.
+
+        The first time that is charged to nobody, and then to whom was so rescued before.
+        """
+        return {int(pid) for text in self.logs.values() for pid in _UNKNOWN.findall(text)}
+
     def server_of(self, run: Run) -> Server:
         """Return the server of a run; that of an orphan is not known, and gone."""
         return self.servers.get(run.server, _NOT_KNOWN)
@@ -232,11 +241,20 @@ class Evidence:
         )
 
     def may_be_charged(self, run: Run) -> bool:
-        """Tell whether a crash may be charged for this run: a process died of it, or with it."""
+        """Tell whether a crash may be charged for this run: a process died of it, or with it.
+
+        From another host nobody can tell that from a server that was only cut off.
+        """
         server = self.server_of(run)
         died = server in self.deaths and run.was_running(server.gone or 0.0)
         lost_child = run.process != run.server and run.ended is None
-        return died or lost_child
+        was_cut_off = run.server in self.judged_unseen and run != self.runs_of[run.task][-1]
+        return died or lost_child or was_cut_off
+
+
+def _hit(line: Line) -> tuple[str, int | None, int | None]:
+    """Return what a line is about that tells of a fault or its end."""
+    return line["kind"], line["server"], line.get("slot")
 
 
 def _key(line: Line) -> tuple[int, int, int, int]:

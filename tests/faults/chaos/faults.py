@@ -6,8 +6,9 @@ from contextlib import suppress
 
 import environ
 
-from tests.faults.chaos import clocks, log
-from tests.faults.chaos.schedule import Fault
+from tests.faults.chaos import log
+from tests.faults.chaos.hosts import Hosts
+from tests.faults.chaos.schedule import LINK_FAULTS, Fault
 from tests.faults.chaos.servers import Slot
 from tests.faults.databases import Database
 from tests.support import free_port
@@ -40,14 +41,24 @@ class LockedFile:
 class Faults:
     """Strikes, and undoes later what does not pass by itself."""
 
-    def __init__(self, slots: list[Slot], database: Database | LockedFile, later: Later) -> None:
+    def __init__(
+        self,
+        slots: list[Slot],
+        database: Database | LockedFile,
+        hosts: Hosts | None,
+        later: Later,
+    ) -> None:
         self._slots = slots
         self._database = database
+        self._hosts = hosts
         self._later = later
         self._is_away = False
 
     def strike(self, fault: Fault) -> None:
         """Do one thing, unless there is nothing that it could hit."""
+        if fault.kind in LINK_FAULTS:
+            self._strike_link(fault)
+            return
         slot = self._slots[fault.slot]
         hits_database = fault.kind in ("outage", "connections")
         pid = None if hits_database else slot.pid
@@ -58,11 +69,25 @@ class Faults:
         getattr(self, f"_{fault.kind}")(slot, fault.amount)
 
     def undo(self) -> None:
-        """Have the database and all clocks right, and nobody frozen."""
+        """Have the database, all links and all clocks right, and nobody frozen."""
         self._end_outage()
+        if self._hosts:
+            self._hosts.network.heal()
         for slot in self._slots:
             slot.thaw()
-            clocks.set_clock(slot.clock, 0)
+            slot.set_clock(0)
+
+    def _strike_link(self, fault: Fault) -> None:
+        if self._hosts is None:
+            raise ValueError(fault)
+        log.write("fault", kind=fault.kind, server=None, slot=fault.slot, amount=fault.amount)
+        trouble = self._hosts.begin(fault.kind, fault.slot)
+
+        def heal() -> None:
+            trouble.heal()
+            log.write("over", kind=fault.kind, server=None, slot=fault.slot)
+
+        self._later(fault.amount, heal)
 
     def _kill(self, slot: Slot, pause: float) -> None:
         slot.kill("kill", pause)
@@ -100,4 +125,4 @@ class Faults:
         self._database.kill_connections()
 
     def _clock(self, slot: Slot, seconds: float) -> None:
-        clocks.set_clock(slot.clock, seconds)
+        slot.set_clock(seconds)

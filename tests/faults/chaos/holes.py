@@ -5,12 +5,15 @@ from contextlib import ExitStack, suppress
 
 from tests.support import free_port
 
+Place = tuple[str, int]
+
 
 class Holes:
     """Sockets that swallow hints.
 
     Nobody listens at `nobody`; `silent` is listened at and nothing is ever read; at `full` no
-    connection comes about, as behind a firewall that drops packets.
+    connection comes about, as behind a firewall that drops packets. All are on the host of the
+    thread that makes them.
     """
 
     def __init__(self) -> None:
@@ -24,14 +27,10 @@ class Holes:
                 client.connect(("127.0.0.1", self._full))
         self._nobody = free_port()
 
-    def ports(self, server: int) -> dict[str, int]:
-        """Return the ports that hints may go to, the server's among them."""
-        return {
-            "server": server,
-            "nobody": self._nobody,
-            "silent": self._silent,
-            "full": self._full,
-        }
+    def places(self, server: Place) -> dict[str, Place]:
+        """Return the hosts and ports that hints may go to, the server's among them."""
+        ports = {"nobody": self._nobody, "silent": self._silent, "full": self._full}
+        return {"server": server} | {name: ("127.0.0.1", port) for name, port in ports.items()}
 
     def close(self) -> None:
         """Free the sockets."""

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.support import whole_lines
+
 PATH = "CHAOS_LOG"  # the environment variable
 
 Line = dict[str, Any]
@@ -26,5 +28,5 @@ def write(what: str, **values: Any) -> None:
 
 
 def read(path: Path) -> list[Line]:
-    """Return all lines."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Return all lines that are whole: somebody may be writing one."""
+    return [json.loads(line) for line in whole_lines(path)]

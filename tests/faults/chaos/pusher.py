@@ -1,6 +1,6 @@
 """A process that pushes as scheduled.
 
-    python -m tests.faults.chaos.pusher SEED NUMBER SECONDS COUNT PORTS
+    python -m tests.faults.chaos.pusher SEED NUMBER SECONDS COUNT PLACES
 
 Where something is broken, its name stands for the seed. It logs what was acknowledged, what was
 rolled back, and what the database left in doubt.
@@ -28,13 +28,14 @@ class RolledBack(Exception):
 
 def main() -> None:
     """Push all that is scheduled, each thing at its time."""
-    seed, number, seconds, count, ports = sys.argv[1:]
+    seed, number, seconds, count, places = sys.argv[1:]
     django.setup()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     began = time.monotonic()
     for push in planned(seed, int(number), float(seconds), int(count)):
         time.sleep(max(began + push.at - time.monotonic(), 0))
-        os.environ["LEEK_TASKS_PORT"] = str(json.loads(ports)[push.hints])
+        host, port = json.loads(places)[push.hints]
+        os.environ |= {"LEEK_TASKS_HOST": host, "LEEK_TASKS_PORT": str(port)}
         while not do(push) and push.until_acknowledged:
             time.sleep(PAUSE)
 

@@ -19,6 +19,16 @@ FAULTS = {
     "connections": 2,  # the database drops all connections
     "clock": 3,  # a server's wall clock jumps
 }
+LINK_FAULTS = {  # of a server's host, where each has its own: what reaches nobody is dropped
+    "no database": 4,  # nothing passes between it and the database
+    "no pushers": 2,
+    "no siblings": 2,
+    "alone": 3,  # it is cut off from everybody
+    "mute": 2,  # what it sends reaches nobody
+    "deaf": 2,  # what others send does not reach it
+    "refused": 2,  # connections are refused and reset, as by a firewall
+    "slow link": 3,  # to everybody: it loses packets, and lets few through
+}
 _SENTENCES = {
     "kill": "kill server {slot}, and restart it after {amount} s",
     "move": "kill server {slot}, and restart it elsewhere after {amount} s",
@@ -27,6 +37,14 @@ _SENTENCES = {
     "outage": "take the database away for {amount} s",
     "connections": "drop all connections to the database",
     "clock": "set the clock of server {slot} to {amount:+} s",
+    "no database": "cut server {slot} off from the database for {amount} s",
+    "no pushers": "cut server {slot} off from the pushers for {amount} s",
+    "no siblings": "cut server {slot} off from the other servers for {amount} s",
+    "alone": "cut server {slot} off from everybody for {amount} s",
+    "mute": "have nothing get through from server {slot} for {amount} s",
+    "deaf": "have nothing get through to server {slot} for {amount} s",
+    "refused": "have all connections from and to server {slot} refused for {amount} s",
+    "slow link": "have the link of server {slot} slow and lossy for {amount} s",
 }
 WAYS = {"one": 70, "many": 8, "commit": 12, "roll back": 10}
 TASKS = {"quick": 80, "slow": 4, "flaky": 6, "failing": 3, "later": 7, "count": 6}
@@ -71,10 +89,12 @@ class Push:
     until_acknowledged: bool = False
 
 
-def faults(seed: int, seconds: float, vendor: str, *, with_clocks: bool) -> list[Fault]:
+def faults(
+    seed: int, seconds: float, vendor: str, *, with_clocks: bool, with_hosts: bool = False
+) -> list[Fault]:
     """Return the faults of a run, in their order."""
     random = Random(f"faults {seed}")
-    weights = dict(FAULTS)
+    weights = FAULTS | (LINK_FAULTS if with_hosts else {})
     if vendor == "sqlite":
         del weights["connections"]
     if not with_clocks:
@@ -89,7 +109,15 @@ def faults(seed: int, seconds: float, vendor: str, *, with_clocks: bool) -> list
     return planned
 
 
+def clocks_apart(seed: int) -> list[float]:
+    """Return by how many seconds the clock of each slot's host is wrong, all along a run."""
+    random = Random(f"clocks {seed}")
+    return [random.choice((-1, 1)) * random.randint(60, 600) for _ in range(SLOTS)]
+
+
 def _amount(random: Random, kind: str, vendor: str) -> float:
+    if kind in LINK_FAULTS:  # as often shorter than the lease as longer
+        return round(random.choice((random.uniform(0.2, 1), random.uniform(1, 3))) * LEASE, 2)
     if kind == "freeze":
         return round(random.uniform(1.2, 3) * LEASE, 2)
     if kind == "clock":  # on SQLite a server's clock is the database's clock: leases move along

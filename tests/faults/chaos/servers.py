@@ -2,26 +2,35 @@
 
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.faults.chaos import clocks, log, sessions
-from tests.faults.chaos.schedule import CLOCK_SLOT
-from tests.support import ROOT, free_port
+from tests.faults.chaos.hosts import PORT, Hosts
+from tests.faults.chaos.schedule import CLOCK_SLOT, clocks_apart
+from tests.faults.hosts.host import Host
+from tests.support import LEEK_SERVER, ROOT, free_port
 
-LEEK_SERVER = (sys.executable, "-m", "django", "leek_server")
 WORKERS = (1, 4, 2)  # of the server in each slot
 RESTART_PAUSE = 0.3  # seconds, after a death that nobody asked for
 
 
-def make_slots(environment: Mapping[str, str], folder: Path) -> list["Slot"]:
-    """Return the slots; the Workers of the last one have processes of their own, if they can."""
+def make_slots(
+    environment: Mapping[str, str], folder: Path, hosts: Hosts | None, seed: int
+) -> list["Slot"]:
+    """Return the slots; the Workers of the last one have processes of their own, if they can.
+
+    On hosts each is on one of its own, whose clock is minutes wrong.
+    """
     options = [["--workers", str(workers)] for workers in WORKERS]
     if "--isolate" in _help(environment):
         options[-1].append("--isolate")
-    return [Slot(number, given, environment, folder) for number, given in enumerate(options)]
+    slots = [Slot(number, given, environment, folder) for number, given in enumerate(options)]
+    if hosts:
+        for slot, host, seconds in zip(slots, hosts.servers, clocks_apart(seed), strict=True):
+            slot.move_to(host, seconds)
+    return slots
 
 
 def _help(environment: Mapping[str, str]) -> str:
@@ -42,7 +51,7 @@ class Slot:
         self, number: int, options: list[str], environment: Mapping[str, str], folder: Path
     ) -> None:
         self.number = number
-        self.port = free_port()
+        self.address, self.port = "localhost", free_port()
         self.log = folder / f"server-{number}.log"
         self.clock = folder / f"clock-{number}"
         self.is_frozen = False
@@ -50,11 +59,25 @@ class Slot:
         self._environment = dict(environment)
         if number == CLOCK_SLOT:
             self._environment |= clocks.environment(self.clock)
+        self._prefix: Sequence[str] = ()
+        self._clock_is_off = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._cause = ""
         self._due = 0.0
         self._is_closing = False
         self._sessions: list[int] = []
+
+    def move_to(self, host: Host, seconds: float) -> None:
+        """Have the servers on a host, whose clock is wrong by so many seconds."""
+        self.address, self.port = host.address, PORT
+        self._prefix = host.prefix
+        self._clock_is_off = seconds
+        self._environment = host.environment(self._environment) | clocks.environment(self.clock)
+        self.set_clock(0)
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock of the server, if it can be set, so many seconds from where it belongs."""
+        clocks.set_clock(self.clock, self._clock_is_off + seconds)
 
     @property
     def pid(self) -> int | None:
@@ -117,6 +140,10 @@ class Slot:
         """Whether no process runs here."""
         return self._process is None
 
+    @property
+    def _place(self) -> list[str]:
+        return ["--host", self.address, "--port", str(self.port)]
+
     def _end(self, cause: str, number: signal.Signals, pause: float) -> None:
         self._cause = cause
         self._due = time.monotonic() + pause
@@ -129,7 +156,7 @@ class Slot:
     def _launch(self) -> None:
         with self.log.open("a") as stream:
             self._process = subprocess.Popen(
-                [*LEEK_SERVER, "-v0", "--port", str(self.port), *self._options],
+                [*self._prefix, *LEEK_SERVER, "-v0", *self._place, *self._options],
                 env=self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

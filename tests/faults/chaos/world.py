@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.faults.chaos.apps import BREAK, COMMAND
 from tests.faults.chaos.evidence import Evidence
 from tests.faults.chaos.faults import Faults, LockedFile
 from tests.faults.chaos.holes import Holes
+from tests.faults.chaos.hosts import Hosts, some_hosts
 from tests.faults.chaos.servers import make_slots
 from tests.faults.chaos.trap import Trap
 from tests.faults.databases import Database, connected, create
@@ -38,6 +39,7 @@ class Plan:
     """What is to be run.
 
     `broken` names what the servers are to do wrong. Besides all else `count` tasks count.
+    `with_hosts` gives each server a host of its own, and the links between these their faults.
     """
 
     vendor: str
@@ -45,6 +47,7 @@ class Plan:
     seconds: float
     broken: str = ""
     count: int = 0
+    with_hosts: bool = False
 
     @property
     def faults(self) -> list[schedule.Fault]:
@@ -52,12 +55,19 @@ class Plan:
         if self.broken:
             return []
         with_clocks = clocks.library() is not None
-        return schedule.faults(self.seed, self.seconds, self.vendor, with_clocks=with_clocks)
+        return schedule.faults(
+            self.seed,
+            self.seconds,
+            self.vendor,
+            with_clocks=with_clocks,
+            with_hosts=self.with_hosts,
+        )
 
     @property
     def command(self) -> str:
         """The command that repeats it."""
         command = f"python -m tests.faults.chaos --database {self.vendor}"
+        command += " --hosts" if self.with_hosts else ""
         if self.broken:
             return f"{command} --break {self.broken}"
         counts = f" --count {self.count}" if self.count else ""
@@ -66,20 +76,23 @@ class Plan:
 
 def run(plan: Plan, folder: Path) -> Evidence:
     """Run a plan, and return what is known in the end; nothing that was started is left."""
-    database = create(plan.vendor, folder / "database")
-    try:
-        database.start()
-        with World(plan, database, folder) as world:
-            return world.run()
-    finally:
-        database.remove()
+    with some_hosts() if plan.with_hosts else nullcontext() as hosts:
+        host = hosts.database if hosts else None
+        database = create(plan.vendor, folder / "database", host)
+        try:
+            database.start()
+            with World(plan, database, folder, hosts) as world:
+                return world.run()
+        finally:
+            database.remove()
 
 
 class World:
     """The processes of one run, all in one folder; they end with it, whatever happens."""
 
-    def __init__(self, plan: Plan, database: Database, folder: Path) -> None:
+    def __init__(self, plan: Plan, database: Database, folder: Path, hosts: Hosts | None) -> None:
         self._plan = plan
+        self._hosts = hosts
         self._folder = folder
         self._database = database
         self._ends = ExitStack()
@@ -98,9 +111,9 @@ class World:
             COMMAND: str(os.getpid()),
             BREAK: plan.broken,
         }
-        self._slots = make_slots(self._environment, folder)
+        self._slots = make_slots(self._environment, folder, hosts, plan.seed)
         victim = LockedFile(database) if plan.vendor == "sqlite" else database
-        self._faults = Faults(self._slots, victim, self._later)
+        self._faults = Faults(self._slots, victim, hosts, self._later)
 
     def __enter__(self) -> "World":
         return self
@@ -119,7 +132,8 @@ class World:
         for slot in self._slots:
             self._ends.callback(slot.destroy)
         wait_until(self._all_ready, "the servers")
-        holes = Holes()
+        with self._hosts.pushers.entered() if self._hosts else nullcontext():
+            holes = Holes()
         self._ends.callback(holes.close)
         pushers = [self._start_pusher(number, holes) for number in range(schedule.PUSHERS)]
         self._let_suffer(pushers)
@@ -148,7 +162,7 @@ class World:
         for fault in self._plan.faults:
             self._later(fault.at, partial(self._faults.strike, fault))
         if self._plan.broken:
-            self._later(0.0, Trap(self._slots, self._log, self._later).look)
+            self._later(0.0, Trap(self._slots, self._log, self._hosts, self._later).look)
         limit = PUSH_FACTOR * self._plan.seconds + QUIET_LIMIT
         self._until(lambda: not self._agenda and all(p.poll() is not None for p in pushers), limit)
         if any(pusher.poll() != 0 for pusher in pushers):
@@ -180,12 +194,14 @@ class World:
         return all("is ready at" in slot.log.read_text() for slot in self._slots)
 
     def _start_pusher(self, number: int, holes: Holes) -> "subprocess.Popen[bytes]":
-        ports = holes.ports(self._slots[number % len(self._slots)].port)
+        slot = self._slots[number % len(self._slots)]
+        places = json.dumps(holes.places((slot.address, slot.port)))
         plan = self._plan
-        told = plan.broken or plan.seed, number, plan.seconds, plan.count, json.dumps(ports)
+        told = plan.broken or plan.seed, number, plan.seconds, plan.count, places
+        prefix = self._hosts.pushers.prefix if self._hosts else ()
         with (self._folder / "pushers.log").open("a") as stream:
             pusher = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.chaos.pusher", *map(str, told)],
+                [*prefix, sys.executable, "-m", "tests.faults.chaos.pusher", *map(str, told)],
                 env=self._environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ VARIANTS = 20  # inputs made of one that Hypothesis has drawn
 ENDINGS = ("FIN", "RST", "half-close", "silence")
 
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(11, 200))
-WORDS = ("hint", "ping", "waiting", "handled", "stop", "stop-worker")
+WORDS = ("hint", "offer", "ping", "waiting", "handled", "stop", "stop-worker")
 
 
 @dataclass(frozen=True)

@@ -136,12 +136,14 @@ def killers(evidence: Evidence) -> Iterator[str]:
 
     Not counted are runs on a server that others took for dead: it may begin one that was given to
     them in the same moment, and nobody is charged with that; nor are those under a claim that the
-    database's own crash has forgotten. A run is missing if a fault killed the
-    server between the note of what it is about to run and the log's line, so there are no more of
-    those than deaths of other causes.
+    database's own crash has forgotten, nor those on a server whose host alone knows what it was
+    running. A run is missing if a fault killed the server between the note of what it is about to
+    run and the log's line, or cut it off from the others, so there are no more of those than deaths
+    of other causes.
     """
+    takes = {"freeze", "outage", "clock", *schedule.LINK_FAULTS}
     deaths = len([server for server in evidence.deaths if server.cause]) + len(
-        [fault for fault in evidence.faults if fault.kind in ("freeze", "outage", "clock")]
+        [fault for fault in evidence.faults if fault.kind in takes]
     )
     for row in evidence.tables.tasks:
         if evidence.kind_of(row.id) != "killer" or row.state not in (SUCCESSFUL, FAILED):
@@ -150,7 +152,8 @@ def killers(evidence: Evidence) -> Iterator[str]:
         counted = [
             run
             for run in runs
-            if run.server not in evidence.taken_for_dead and not evidence.may_be_forgotten(run)
+            if run.server not in evidence.taken_for_dead | evidence.judged_unseen
+            and not evidence.may_be_forgotten(run)
         ]
         missing = schedule.MAX_CRASHES - len(runs)
         if (

@@ -22,7 +22,7 @@ _PYTHON = re.compile(r"^(Exception in thread|Exception ignored|Fatal Python erro
 def slow_recoveries(evidence: Evidence) -> Iterator[str]:
     """What a dead server was running starts again in time, unless another fault came in between."""
     for one in recovery.recoveries(evidence):
-        if one.is_undisturbed and one.seconds > recovery.LIMITS[one.way]:
+        if one.is_undisturbed and one.seconds > one.limit:
             yield f"{one.seconds:.1f} s after the death of process {one.server} ({one.way})"
 
 

@@ -1,0 +1,1 @@
+"""Tasks that are relayed to Celery, over real brokers."""

@@ -12,7 +12,7 @@ SILENT = "that a worker has started is known by its log, which such a site does 
 
 LEFT_OUT = {
     "test_starts_the_urgent_first_behind_a_slow_task": AHEAD,
-    "test_what_waits_goes_on_by_its_priority": AHEAD,
+    "test_of_what_waits_the_most_urgent_runs_first": AHEAD,
     "test_gives_back_what_it_claimed_ahead_of_a_slow_task": AHEAD,
     "test_lets_no_flood_keep_other_queues_waiting": AHEAD,
     "test_lets_no_child_of_a_task_become_a_server": SERVERS,

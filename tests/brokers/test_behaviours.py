@@ -75,8 +75,8 @@ from tests.integration.test_limits import (
     test_each_key_has_a_limit_of_its_own,
     test_no_more_run_at_a_time_than_the_limit,
     test_no_more_start_in_any_period_than_the_rate,
+    test_of_what_waits_the_most_urgent_runs_first,
     test_tasks_that_wait_for_a_limit_hold_up_no_others,
-    test_what_waits_goes_on_by_its_priority,
     test_what_waits_is_found_by_the_next_server,
 )
 from tests.integration.test_mail import (

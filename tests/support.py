@@ -163,16 +163,19 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def python(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=environment(**extra),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=2 * GIVE_UP_AFTER,  # a demo gives up by itself, and says why
-        check=False,
-    )
+    """Run Python in a process of its own; if it does not end, fail with what it has said."""
+    try:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=environment(**extra),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=2 * GIVE_UP_AFTER,  # a demo gives up by itself, and says why
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"{error}: {error.stdout!r} {error.stderr!r}") from None
 
 
 def manage(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:

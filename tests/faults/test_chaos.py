@@ -1,12 +1,17 @@
 """Short runs of chaos on this kind of database, and some with servers that are broken."""
 
 import re
+import sqlite3
 import subprocess
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from django.db import connection
 
+from tests.faults.chaos import tables
 from tests.faults.chaos.world import Plan
+from tests.faults.databases import connected
 from tests.support import python
 
 SECONDS = 9
@@ -38,6 +43,18 @@ def test_atomic_tasks_whose_success_is_stored_apart_are_found_out() -> None:
     answer = chaos("--break", "atomic")
     assert answer.returncode == 1, answer.stdout + answer.stderr
     assert re.search(r"did not take effect once: task \d+ count-trap counted 2", answer.stdout)
+
+
+@pytest.mark.any_database
+@pytest.mark.django_db
+def test_no_server_is_kept_frozen_that_keeps_others_from_writing(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    with connected(f"sqlite:///{file}") as site, closing(sqlite3.connect(file)) as server:
+        assert not tables.is_locked(site)
+        server.execute("BEGIN IMMEDIATE")
+        assert tables.is_locked(site)
+        server.execute("COMMIT")
+        assert not tables.is_locked(site)
 
 
 def test_what_goes_wrong_follows_from_the_seed() -> None:

@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import OperationalError
+
+PATIENCE = 1.0  # seconds for which a lock is waited for: whoever is at work gives it free
+
 READY, DEFERRED, RUNNING, SUCCESSFUL, FAILED = range(5)
 
 
@@ -88,6 +92,20 @@ def count_unfinished(connection: Any) -> int:
             f"SELECT COUNT(*) FROM leek_queuedtasks WHERE state NOT IN ({SUCCESSFUL}, {FAILED})"
         )
         return int(cursor.fetchone()[0])
+
+
+def is_locked(connection: Any) -> bool:
+    """Return whether somebody keeps the file of SQLite locked; no other database is ever so."""
+    if connection.vendor != "sqlite":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA busy_timeout = {1000 * PATIENCE:.0f}")
+        try:
+            cursor.execute("BEGIN EXCLUSIVE")
+        except OperationalError:
+            return True
+        cursor.execute("ROLLBACK")
+    return False
 
 
 def _rows(connection: Any, table: str, columns: str) -> list[tuple[Any, ...]]:

@@ -15,7 +15,8 @@ class Trap:
     """Freezes the server that runs the only task, until another server runs it, too.
 
     Then the first one wakes up and hands in its outcome, while the task is the other one's. On
-    hosts it is not frozen, but cut off from the database.
+    hosts it is not frozen, but cut off from the database. `is_locked` tells whether somebody keeps
+    all others from writing: one that is frozen in the midst of that would do so for good.
     """
 
     def __init__(
@@ -24,11 +25,13 @@ class Trap:
         path: Path,
         hosts: Hosts | None,
         later: Callable[[float, Callable[[], None]], None],
+        is_locked: Callable[[], bool],
     ) -> None:
         self._slots = slots
         self._path = path
         self._hosts = hosts
         self._later = later
+        self._is_locked = is_locked
         self._free: Callable[[], None] | None = None
 
     def look(self) -> None:
@@ -41,11 +44,14 @@ class Trap:
         else:
             self._later(PATIENCE, self.look)
 
-    def _seize(self, run: Line) -> Callable[[], None]:
+    def _seize(self, run: Line) -> Callable[[], None] | None:
         (slot,) = (slot for slot in self._slots if slot.pid in (run["pid"], run["parent"]))
         if self._hosts:
             log.write("fault", kind="no database", server=None, slot=slot.number)
             return self._hosts.begin("no database", slot.number).heal
-        log.write("fault", kind="freeze", server=slot.pid)
         slot.freeze()
+        if self._is_locked():
+            slot.thaw()
+            return None
+        log.write("fault", kind="freeze", server=slot.pid)
         return slot.thaw

@@ -162,7 +162,8 @@ class World:
         for fault in self._plan.faults:
             self._later(fault.at, partial(self._faults.strike, fault))
         if self._plan.broken:
-            self._later(0.0, Trap(self._slots, self._log, self._hosts, self._later).look)
+            trap = Trap(self._slots, self._log, self._hosts, self._later, self._is_locked)
+            self._later(0.0, trap.look)
         limit = PUSH_FACTOR * self._plan.seconds + QUIET_LIMIT
         self._until(lambda: not self._agenda and all(p.poll() is not None for p in pushers), limit)
         if any(pusher.poll() != 0 for pusher in pushers):
@@ -211,6 +212,9 @@ class World:
         self._ends.callback(pusher.wait)
         self._ends.callback(pusher.kill)
         return pusher
+
+    def _is_locked(self) -> bool:
+        return self._asked(tables.is_locked)
 
     def _unfinished(self) -> int:
         return self._asked(tables.count_unfinished)

@@ -379,6 +379,10 @@ class Folder:
         bodies = [json.loads(text)["body"] for text in texts if text.endswith("}")]  # as a whole
         return [tuple(json.loads(base64.b64decode(body))[0]) for body in bodies]
 
+    def begin_message(self) -> None:
+        """Have a message that is never written."""
+        (self._messages / "0_begun.celery.msg").touch()
+
     def lose_all(self) -> None:
         """Forget the messages."""
         for path in self._files():
@@ -620,8 +624,9 @@ def start_worker(folder: Folder, tmp_path: Path) -> Iterator[Callable[..., Path]
 @pytest.mark.any_version
 @pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
 def test_celerys_worker_runs_what_is_pushed(
-    impatient_relay: LeekServer, start_worker: Callable[..., Path], pool: str
+    impatient_relay: LeekServer, folder: Folder, start_worker: Callable[..., Path], pool: str
 ) -> None:
+    folder.begin_message()
     start_worker(f"--pool={pool}", "--concurrency=2")
     row, coroutine = push_task_to_queue(tasks.add, 1, 2), push_task_to_queue(tasks.add_slowly, 3, 4)
     assert (row.wait(60), coroutine.wait(60)) == (3, 7)

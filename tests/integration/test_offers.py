@@ -54,6 +54,11 @@ class Sibling:
         """Wait for an offer."""
         assert self.line.recv(1024) == OFFER
 
+    def answer(self, reply: Reply) -> None:
+        """Wait for an offer, and say how it is."""
+        self.hear_offer()
+        self.say(reply)
+
     def say(self, reply: Reply) -> None:
         """Say how it is."""
         self.line.sendall(encode_reply(reply))
@@ -88,6 +93,14 @@ def forwarder(queues: Queues = None) -> Iterator[tuple[Forwarder, threading.Even
         forwarder.join()
 
 
+def find_busy(forward: Forwarder, sibling: Sibling) -> None:
+    """Offer a sibling what it has no room for."""
+    forward.surplus()
+    sibling.accept()
+    sibling.answer(BUSY)
+    wait_until(lambda: not forward.may_find_room)
+
+
 @pytest.fixture
 def stack(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
     """Return what ends the siblings with the test; whom nobody gives up because they are slow."""
@@ -116,8 +129,7 @@ class TestTheForwardersEnd:
             forward.surplus()
             forward.found_siblings(True)
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
 
     def test_evidence_that_came_up_where_nobody_was_is_for_who_comes_back(
         self, stack: ExitStack
@@ -129,8 +141,7 @@ class TestTheForwardersEnd:
             sibling = Sibling(stack)
             forward.found_siblings(True)
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
 
     def test_evidence_is_kept_by_a_look_that_finds_no_sibling(self, stack: ExitStack) -> None:
         sibling = Sibling(stack)
@@ -140,24 +151,18 @@ class TestTheForwardersEnd:
             forward.found_siblings(False)
             forward.found_siblings(True)
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
 
     def test_who_joins_while_all_others_are_busy_is_offered_what_there_is(
         self, stack: ExitStack
     ) -> None:
         busy = Sibling(stack)
         with forwarder() as (forward, _):
-            forward.surplus()
-            busy.accept()
-            busy.hear_offer()
-            busy.say(BUSY)
-            wait_until(lambda: not forward.may_find_room)
+            find_busy(forward, busy)
             joined = Sibling(stack)
             forward.surplus()
             joined.accept()
-            joined.hear_offer()
-            joined.say(TAKEN)
+            joined.answer(TAKEN)
 
     def test_a_sibling_that_is_read_late_is_offered_what_came_up_before(
         self, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
@@ -176,17 +181,12 @@ class TestTheForwardersEnd:
             wait_until(lambda: not forward._evidence)
             is_read_late.set()
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
 
     def test_a_busy_sibling_is_told_once_and_again_when_it_has_room(self, stack: ExitStack) -> None:
         sibling = Sibling(stack)
         with forwarder() as (forward, has_heard):
-            forward.surplus()
-            sibling.accept()
-            sibling.hear_offer()
-            sibling.say(BUSY)
-            wait_until(lambda: not forward.may_find_room)
+            find_busy(forward, sibling)
             for _ in range(100):
                 forward.surplus()
                 forward.hinted()
@@ -195,8 +195,7 @@ class TestTheForwardersEnd:
             sibling.say(IDLE)
             assert has_heard.wait(GIVE_UP_AFTER)
             forward.surplus()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
 
     @pytest.mark.parametrize("known_for", [3600.0, 0.0])
     def test_what_came_up_before_the_word_that_there_is_room_was_there_is_offered(
@@ -205,11 +204,7 @@ class TestTheForwardersEnd:
         monkeypatch.setattr("leek.server.forwarder.KNOWN_FOR", known_for)
         sibling = Sibling(stack)
         with forwarder() as (forward, _):
-            forward.surplus()
-            sibling.accept()
-            sibling.hear_offer()
-            sibling.say(BUSY)
-            wait_until(lambda: not forward.may_find_room)
+            find_busy(forward, sibling)
             forward.surplus()
             wait_until(lambda: not forward._evidence)
             sibling.say(IDLE)
@@ -243,19 +238,14 @@ class TestTheForwardersEnd:
             forward.surplus()
             for sibling in siblings:
                 sibling.say(IDLE)
-                sibling.hear_offer()
-                sibling.say(BUSY)
+                sibling.answer(BUSY)
 
     def test_the_word_that_there_is_room_alone_is_no_reason_for_an_offer(
         self, stack: ExitStack
     ) -> None:
         sibling = Sibling(stack)
         with forwarder() as (forward, has_heard):
-            forward.surplus()
-            sibling.accept()
-            sibling.hear_offer()
-            sibling.say(BUSY)
-            wait_until(lambda: not forward.may_find_room)
+            find_busy(forward, sibling)
             sibling.say(IDLE)
             assert has_heard.wait(GIVE_UP_AFTER)
             wait_until(lambda: forward.may_find_room)
@@ -266,11 +256,7 @@ class TestTheForwardersEnd:
     ) -> None:
         sibling = Sibling(stack)
         with forwarder() as (forward, _):
-            forward.surplus()
-            sibling.accept()
-            sibling.hear_offer()
-            sibling.say(BUSY)
-            wait_until(lambda: not forward.may_find_room)
+            find_busy(forward, sibling)
             forward.surplus()
             sibling.line.close()
             sibling.accept()
@@ -285,8 +271,7 @@ class TestTheForwardersEnd:
             forward.surplus()
             for _ in range(2):
                 sibling.accept()
-                sibling.hear_offer()
-                sibling.say(BUSY)
+                sibling.answer(BUSY)
                 wait_until(lambda: not forward.may_find_room)
                 forward.surplus()
                 sibling.line.close()
@@ -307,8 +292,7 @@ class TestTheForwardersEnd:
         with forwarder() as (forward, _):
             forward.surplus()
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(BUSY)
+            sibling.answer(BUSY)
             wait_until(lambda: not forward._rounds)
             forward.surplus()
             sibling.hear_offer()
@@ -331,8 +315,7 @@ class TestTheForwardersEnd:
         with forwarder() as (forward, _):
             forward.surplus()
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
         assert refused.is_set()
 
     def test_who_asks_during_a_read_is_told_what_is_read_after_it(
@@ -365,8 +348,7 @@ class TestTheForwardersEnd:
             forward.surplus()
             wait_until(lambda: not forward._evidence)
             sibling.say(TAKEN)
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
 
     def test_one_sibling_is_asked_after_the_other_until_one_has_room(
         self, stack: ExitStack
@@ -392,16 +374,13 @@ class TestTheForwardersEnd:
             forward.hinted()
             for sibling in (other, more):
                 sibling.accept()
-                sibling.hear_offer()
-                sibling.say(TAKEN)
+                sibling.answer(TAKEN)
             wait_until(lambda: not forward._rounds and not forward._evidence)
             assert not same.has_heard_more
             forward.surplus()
             same.accept()
-            same.hear_offer()
-            same.say(TAKEN)
-            more.hear_offer()
-            more.say(BUSY)
+            same.answer(TAKEN)
+            more.answer(BUSY)
             assert not other.has_heard_more
 
     def test_a_sibling_that_ends_an_old_connection_is_asked_over_a_new_one(
@@ -411,15 +390,13 @@ class TestTheForwardersEnd:
         with forwarder() as (forward, _):
             forward.surplus()
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
             wait_until(lambda: not forward._rounds and not forward._evidence)
             forward.surplus()
             sibling.hear_offer()
             sibling.line.close()
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
 
     @pytest.mark.parametrize(
         "answer",
@@ -460,8 +437,7 @@ class TestTheForwardersEnd:
         with forwarder() as (forward, _):
             forward.surplus()
             sibling.accept()
-            sibling.hear_offer()
-            sibling.say(TAKEN)
+            sibling.answer(TAKEN)
             wait_until(lambda: not forward._rounds and not forward._evidence)
             Servers.objects.all().delete()
             forward.surplus()

@@ -51,8 +51,7 @@ def test_a_hint_that_a_stopping_server_does_not_read_is_forwarded(
 
     def take_offer() -> None:
         sibling.accept()
-        sibling.hear_offer()
-        sibling.say(TAKEN)
+        sibling.answer(TAKEN)
 
     pusher = stack.enter_context(connect(port))
     monkeypatch.setattr(reader, "join", hint_when_nobody_reads)

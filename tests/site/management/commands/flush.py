@@ -22,9 +22,9 @@ class Command(flush.Command):
     def handle(self, **options: Any) -> None:
         """Delete the rows; sequences go on."""
         connection = connections[options["database"]]
-        tables = set(connection.introspection.django_table_names(only_existing=True)) - KEPT
+        tables = sorted({*connection.introspection.django_table_names(only_existing=True)} - KEPT)
         if connection.vendor == "postgresql" and _size_of_largest(connection) > LARGE:
-            connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), sorted(tables)))
+            connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables))
             return
         with (
             connection.constraint_checks_disabled(),
